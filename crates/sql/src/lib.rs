@@ -1,0 +1,163 @@
+//! The transform of aqueduct without an actor: Spark DDL -> decode -> plan -> run -> PGCOPY.
+//!
+//! [`Program::compile`] checks a declaration once (a config check needs no more), [`Program::engine`] makes what one
+//! transformer runs. The crate exists so that DataFusion's generics are compiled here and nowhere else.
+
+use std::{sync::Arc, time::Duration};
+
+pub use arrow;
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+
+/// The name of the hidden lineage columns that every output batch ends with: the index of the record in the input
+/// (`UInt32`) and the number of the row within its record (`UInt32`; 0 unless the query unnests).
+pub const LINEAGE: [&str; 2] = ["_aqueduct_record", "_aqueduct_ordinal"];
+
+/// What a pipeline declares.
+#[derive(Clone, Debug)]
+pub struct Declaration {
+    /// The records' schema as Spark DDL.
+    pub schema: String,
+    /// The tables' queries, in the config's order.
+    pub tables: Vec<TableQuery>,
+    /// What happens with U+0000 in output text.
+    pub on_nul: OnNul,
+    /// The most memory that one engine's plans may take.
+    pub memory_limit_bytes: usize,
+}
+
+/// One table's query.
+#[derive(Clone, Debug)]
+pub struct TableQuery {
+    /// For messages.
+    pub table: String,
+    /// The query over `records`.
+    pub sql: String,
+}
+
+/// U+0000 in text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum OnNul {
+    Reject,
+    Strip,
+    Replace,
+}
+
+/// Something wrong with a declaration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclarationProblem {
+    /// The table whose query it is; `None` = the schema.
+    pub table: Option<String>,
+    /// Where in the text: line and column from 1, where known.
+    pub place: Option<(u64, u64)>,
+    /// A sentence with the remedy.
+    pub message: String,
+}
+
+/// A checked declaration.
+pub struct Program {}
+
+/// One input record, borrowed from the batch.
+#[derive(Clone, Copy, Debug)]
+pub struct InputRecord<'a> {
+    #[allow(missing_docs)]
+    pub key: Option<&'a [u8]>,
+    /// The payload; `None` = tombstone.
+    pub value: Option<&'a [u8]>,
+    #[allow(missing_docs)]
+    pub offset: i64,
+    /// Milliseconds since 1970.
+    pub timestamp_ms: Option<i64>,
+    /// Name and value.
+    pub headers: &'a [(&'a str, Option<&'a [u8]>)],
+}
+
+/// Where the batch comes from.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub struct Origin<'a> {
+    pub topic: &'a str,
+    pub partition: i32,
+}
+
+/// Where a record failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum FailedAt {
+    Decode,
+    Transform,
+}
+
+/// A record that did not make it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Index in the input.
+    pub record: u32,
+    /// Where.
+    pub at: FailedAt,
+    /// The table whose query failed on it.
+    pub table: Option<usize>,
+    /// Why, without the payload.
+    pub reason: String,
+}
+
+/// The outcome of a batch.
+pub struct Transformed {
+    /// One batch a table, in the declaration's order; columns of the query, then [`LINEAGE`]. Rows are in record order.
+    /// A record in `failures` has no row in any of them.
+    pub tables: Vec<RecordBatch>,
+    /// The records that failed, by index, each once.
+    pub failures: Vec<Failure>,
+}
+
+/// An error of the engine itself, not of a record.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Every record of a batch fails, and so does the empty batch: the query or the engine is at fault.
+    #[error("the query of table {table} cannot run: {reason}")]
+    Query {
+        #[allow(missing_docs)]
+        table: String,
+        #[allow(missing_docs)]
+        reason: String,
+    },
+    /// The memory pool's limit was reached even by one record.
+    #[error("a batch needs more than {limit_bytes} bytes")]
+    Memory {
+        #[allow(missing_docs)]
+        limit_bytes: usize,
+    },
+}
+
+/// What one transformer runs: plans kept over batches.
+pub struct Engine {}
+
+impl Program {
+    /// Parses the schema, plans every query, and refuses what is not row-local; all problems at once.
+    pub fn compile(_declaration: &Declaration) -> Result<Arc<Self>, Vec<DeclarationProblem>> {
+        unimplemented!()
+    }
+
+    /// The columns of the declared schema.
+    pub fn schema(&self) -> SchemaRef {
+        unimplemented!()
+    }
+
+    /// The columns that a table's query yields, without lineage.
+    pub fn output(&self, _table: usize) -> SchemaRef {
+        unimplemented!()
+    }
+
+    /// Makes an engine with plans of its own.
+    pub fn engine(self: &Arc<Self>) -> Result<Engine, EngineError> {
+        unimplemented!()
+    }
+}
+
+impl Engine {
+    /// Runs all queries over one batch. Blocks the calling thread with work; `async` only because the engine is.
+    pub async fn run(&mut self, _origin: Origin<'_>, _records: &[InputRecord<'_>]) -> Result<Transformed, EngineError> {
+        let _ = Duration::ZERO;
+        unimplemented!()
+    }
+}

@@ -1,0 +1,3 @@
+//! `config.toml`: as written -> checked -> settings.
+
+pub mod settings;

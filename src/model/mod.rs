@@ -1,0 +1,17 @@
+//! What flows: pages, records, positions, batches, verdicts. No input or output, no actors.
+
+mod cursor;
+mod ledger;
+mod page;
+mod position;
+mod record;
+mod rejected;
+mod verdict;
+
+pub use cursor::{CursorRecord, ShardId};
+pub use ledger::{Ledger, RecordCounts, RowCounts};
+pub use page::{IngestReject, Page, PageRecord};
+pub use position::{PartitionKey, Position, TopicId};
+pub use record::{Header, LogRecord};
+pub use rejected::{Rejected, Stage};
+pub use verdict::Verdict;
