@@ -110,6 +110,10 @@ impl LoadMember for Member {
         Ok(ReadOutcome::More)
     }
 
+    fn position(&mut self, partition: i32) -> Option<i64> {
+        self.reading.get(&partition).map(|reading| reading.next)
+    }
+
     fn note_settled(&mut self, partition: i32, next_offset: i64) {
         let Some(reading) = self.reading.get_mut(&partition) else { return };
         if next_offset - reading.retained_at >= RETAIN_EVERY {
