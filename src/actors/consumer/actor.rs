@@ -76,7 +76,8 @@ enum Partition {
 struct Leaving {
     ticket: u64,
     partitions: Vec<i32>,
-    in_flight: HashMap<i64, usize>,
+    /// By partition and epoch.
+    in_flight: HashMap<(i32, i64), usize>,
 }
 
 /// What the consumer's threads tell it.
@@ -150,7 +151,7 @@ impl Consumer {
         for partition in &partitions {
             self.settings.gauges.partition_state(*partition, false, "with another consumer");
             if let Some(Partition::Reading { claim, in_flight: num @ 1.., .. }) = self.partitions.remove(partition) {
-                in_flight.insert(claim.epoch, num);
+                in_flight.insert((*partition, claim.epoch), num);
             }
         }
         if lost || in_flight.is_empty() {
@@ -201,7 +202,7 @@ impl Consumer {
             self.settings.gauges.settled(partition, next_offset, num_records, num_dead);
             self.order(Order::Settled { partition, epoch, next_offset });
         }
-        self.heard_leaving(epoch);
+        self.heard_leaving((partition, epoch));
         let Some(Partition::Reading { claim, in_flight, .. }) = self.partitions.get_mut(&partition) else { return };
         if claim.epoch != epoch {
             return;
@@ -231,12 +232,12 @@ impl Consumer {
     }
 
     /// A batch of a partition that has to be given back was answered: perhaps the last one.
-    fn heard_leaving(&mut self, epoch: i64) {
+    fn heard_leaving(&mut self, batch: (i32, i64)) {
         for leaving in &mut self.leaving {
-            if let Some(num) = leaving.in_flight.get_mut(&epoch) {
+            if let Some(num) = leaving.in_flight.get_mut(&batch) {
                 *num -= 1;
                 if *num == 0 {
-                    leaving.in_flight.remove(&epoch);
+                    leaving.in_flight.remove(&batch);
                 }
             }
         }
