@@ -3,7 +3,7 @@
 use std::{any::Any, error::Error};
 
 /// Prints an error with all its causes, each once: some libraries repeat the cause in their own text.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

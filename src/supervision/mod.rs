@@ -9,6 +9,7 @@
 //! `actix::Supervisor` does none of this: a panic ends it, and an actor that stops itself in `started` makes it spin.
 
 mod attend;
+mod backoff;
 mod branch;
 mod chain;
 mod child;
@@ -18,17 +19,21 @@ mod plan;
 mod policy;
 mod progress;
 mod root;
+mod slots;
 mod spawn;
 mod status;
 mod threads;
 
+pub use backoff::Backoff;
 pub use branch::Branch;
+pub use chain::chain;
 pub use child::{ChildId, ChildSpec, Placement};
 pub use handle::BranchHandle;
 pub use life::Life;
 pub use policy::{Jitter, Policy};
 pub use progress::{AttemptGuard, Progress, WaitGuard, Waiting, WorkGuard};
 pub use root::{Root, RootOutcome};
+pub use slots::Slots;
 pub use status::{BranchState, BranchStatus, ChildState, ChildStatus, Failure, StopSummary, Stopped, StoppedChild};
 
 /// Any error, as factories return it.
