@@ -149,7 +149,7 @@ pub(super) fn wire(
         topic: pipeline.topic.name.clone(),
         num_partitions: count(pipeline.topic.partitions),
         replication: count(pipeline.topic.replication),
-        shards: source.as_ref().map(|source| source.shards()).unwrap_or_default(),
+        shards: source.as_ref().map(|source| source.shards()).unwrap_or_default().into(),
     };
     let frozen_now_ms = (mode == Mode::Once).then(|| chrono::Utc::now().timestamp_millis());
     let owner = format!("{}:{}", host_name(), std::process::id());

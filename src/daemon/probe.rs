@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RunningPipeline, building::LOOK};
 use crate::{
-    api::http::{HttpSource, Next},
+    api::{http::HttpSource, pagination::Next},
     log::{Inspector, Log, TopicSpec},
     model::Ledger,
     store::{ConnectInfo, Session, ledger, offsets},
@@ -92,8 +92,7 @@ impl Probe {
         let at_end = |source: &Arc<HttpSource>| {
             cursors.iter().all(|(shard, committed)| {
                 let cursor = committed.as_ref().map(|committed| &committed.cursor);
-                let next = source.plan(shard, cursor.unwrap_or(&serde_json::Value::Null), now_ms);
-                !matches!(next, Next::Fetch)
+                matches!(source.plan(shard, cursor, now_ms), Ok(Next::WaitUntil(_) | Next::Finished))
             })
         };
         let source_at_end = self.source.as_ref().is_none_or(at_end);

@@ -8,10 +8,14 @@ use serde_json::Value;
 
 use super::actor::FetcherSettings;
 use crate::{
-    api::http::{Fetched, Next},
+    api::{
+        ApiError,
+        http::{Attempt, Fetched},
+        pagination::{Next, PageRequest},
+    },
     messages::{Delivered, Lent, Produce, Refused},
-    model::{Page, Verdict},
-    supervision::{BoxError, Life},
+    model::Page,
+    supervision::{BoxError, Life, chain},
 };
 
 /// Why a shard's loop has ended.
@@ -51,9 +55,10 @@ impl ShardLoop {
             while self.unanswered_records > self.settings.max_unanswered_records {
                 self.hear_oldest().await?;
             }
-            match self.settings.source.plan(&self.lent.shard, &self.cursor, self.now_ms()) {
-                Next::Fetch => {
-                    let fetched = self.fetch().await?;
+            let cursor = Some(&self.cursor).filter(|cursor| !cursor.is_null());
+            match self.settings.source.plan(&self.lent.shard, cursor, self.now_ms()).map_err(stopped)? {
+                Next::Request(request) => {
+                    let fetched = self.fetch(&request).await?;
                     self.send(fetched);
                 }
                 Next::WaitUntil(due_ms) => {
@@ -80,19 +85,32 @@ impl ShardLoop {
     }
 
     /// Fetches the next page, however long the API is away. Ends early when the shard is taken away.
-    async fn fetch(&mut self) -> Result<Fetched, Stopped> {
-        let now_ms = self.now_ms();
-        self.say("fetching");
+    async fn fetch(&mut self, request: &PageRequest) -> Result<Fetched, Stopped> {
+        self.say(format!("fetching page {}", request.page()));
         let revoked = self.lent.lease.revoked.clone();
+        let progress = self.life.progress();
+        let mut waiting = None;
+        let mut report = |attempt: Attempt<'_>| {
+            waiting = match attempt {
+                Attempt::Started { .. } => {
+                    progress.beat();
+                    None
+                }
+                Attempt::RateLimited { .. } => Some(progress.wait("the rate limit of the source")),
+                Attempt::Waiting { error, .. } => Some(progress.wait(format!("the API: {}", chain(error)))),
+                Attempt::Done { .. } => {
+                    progress.mark();
+                    None
+                }
+            };
+        };
+        let work = progress.work();
         let fetched = tokio::select! {
             () = revoked.cancelled() => return Err(Stopped::Lost),
-            fetched = self.settings.source.fetch(&self.lent.shard, &self.cursor, now_ms, self.life.progress()) => fetched,
+            fetched = self.settings.source.fetch(&self.lent.shard, request, &mut report) => fetched,
         };
-        self.life.progress().mark();
-        fetched.map_err(|error| match error.verdict() {
-            Verdict::Reject => Stopped::Park(crate::supervision::chain(&error)),
-            _ => Stopped::Failed(Box::new(error)),
-        })
+        drop(work);
+        fetched.map_err(stopped)
     }
 
     fn send(&mut self, fetched: Fetched) {
@@ -135,6 +153,16 @@ impl ShardLoop {
             () = self.lent.lease.revoked.cancelled() => Err(Stopped::Lost),
             () = tokio::time::sleep(wait) => Ok(()),
         }
+    }
+}
+
+/// A page that no repeat makes readable needs a person; what is misconfigured fails.
+fn stopped(error: ApiError) -> Stopped {
+    match error {
+        ApiError::UndecodablePage { .. } | ApiError::PageLoop { .. } | ApiError::PageTooLarge { .. } => {
+            Stopped::Park(chain(&error))
+        }
+        _ => Stopped::Failed(Box::new(error)),
     }
 }
 

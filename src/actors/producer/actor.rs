@@ -99,11 +99,16 @@ impl Producer {
             log: self.life.log().clone(),
         };
         let failing = self.life.clone();
-        self.life.thread(&format!("shard-{shard}"), move |cancel| {
-            if let Err(error) = thread.run(&inbox, &news, &cancel) {
+        let started = self.life.thread(format!("shard-{shard}"), move |cancel| {
+            if let Err(error) = thread.run(&inbox, &news, &cancel)
+                && !cancel.is_cancelled()
+            {
                 failing.fail(error);
             }
         });
+        if let Err(error) = started {
+            self.life.fail(error);
+        }
         let owned = Owned { grant, shard: shard.clone(), jobs, revoked: CancellationToken::new(), idle_at: None };
         self.shards.insert(shard.number, owned);
         self.settings.gauges.shard_owned(shard.number, true);

@@ -18,11 +18,16 @@ const POLL: Duration = Duration::from_millis(100);
 /// Starts the thread.
 pub(super) fn spawn(life: &Life, log: Arc<dyn Log>, spec: TopicSpec, news: UnboundedSender<News>) {
     let failing = life.clone();
-    life.thread("membership", move |cancel: Cancel| {
-        if let Err(error) = poll_for_ever(log.as_ref(), &spec, &news, &cancel) {
+    let started = life.thread("membership", move |cancel: Cancel| {
+        if let Err(error) = poll_for_ever(log.as_ref(), &spec, &news, &cancel)
+            && !cancel.is_cancelled()
+        {
             failing.fail(error);
         }
     });
+    if let Err(error) = started {
+        life.fail(error);
+    }
 }
 
 fn poll_for_ever(
