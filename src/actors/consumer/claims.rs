@@ -51,11 +51,14 @@ impl Claims {
     pub(super) fn spawn(life: &Life, settings: ClaimSettings, news: UnboundedSender<News>) -> Self {
         let (sender, inbox) = channel();
         let claiming = life.clone();
-        life.thread("claims", move |cancel| {
+        let started = life.thread("claims", move |cancel| {
             if let Err(error) = claim_for_ever(&claiming, &settings, &inbox, &news, &cancel) {
                 claiming.fail(error);
             }
         });
+        if let Err(error) = started {
+            life.fail(error);
+        }
         Self(sender)
     }
 

@@ -39,7 +39,7 @@ impl Questions {
         let (sender, inbox) = channel();
         let failing = life.clone();
         let progress = life.progress().clone();
-        life.thread("questions", move |cancel| {
+        let started = life.thread("questions", move |cancel| {
             let answered = log
                 .inspector(&spec)
                 .and_then(|inspector| answer_for_ever(inspector.as_ref(), &inbox, &news, &progress, &cancel));
@@ -47,6 +47,9 @@ impl Questions {
                 failing.fail(error);
             }
         });
+        if let Err(error) = started {
+            life.fail(error);
+        }
         Self(sender)
     }
 

@@ -70,7 +70,7 @@ pub(super) fn spawn(life: &Life, settings: ReaderSettings, news: UnboundedSender
     let (sender, inbox) = channel();
     let (tell_thread, thread) = channel();
     let reading = life.clone();
-    life.thread("reader", move |cancel| {
+    let started = life.thread("reader", move |cancel| {
         let _ = tell_thread.send(std::thread::current());
         let reader = open(&settings, &cancel).map(|member| Reader {
             settings: &settings,
@@ -86,6 +86,9 @@ pub(super) fn spawn(life: &Life, settings: ReaderSettings, news: UnboundedSender
             reading.fail(error);
         }
     });
+    if let Err(error) = started {
+        life.fail(error);
+    }
     Orders { sender, thread, known: None }
 }
 
