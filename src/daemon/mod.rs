@@ -17,8 +17,8 @@ pub use self::{
 use crate::{
     config::settings::Settings,
     store::{ConnectInfo, embedded::EmbeddedPostgres},
-    supervision::{BoxError, BranchHandle, BranchStatus, Root, RootOutcome},
-    telemetry::{Gauges, GaugesSnapshot},
+    supervision::{BoxError, BranchHandle, BranchState, BranchStatus, Root, RootOutcome},
+    telemetry::{Gauges, GaugesSnapshot, PartitionGauge},
     topology,
 };
 
@@ -56,6 +56,19 @@ impl RunningPipeline {
     /// Its branches, in the direction of the data.
     pub fn branch_status(&self) -> Vec<BranchStatus> {
         self.branches.iter().map(BranchHandle::status).collect()
+    }
+
+    /// Why nothing more will come of it without a person: a parked branch, a stopped partition.
+    pub fn stuck(&self) -> Option<String> {
+        let parked = |status: BranchStatus| match status.state {
+            BranchState::Parked => Some(format!("{} is parked: {}", status.name, status.reason.unwrap_or_default())),
+            _ => None,
+        };
+        let stopped = |(partition, gauge): (i32, PartitionGauge)| {
+            gauge.state.starts_with("stopped").then(|| format!("partition {partition} has {}", gauge.state))
+        };
+        let branches = self.branch_status().into_iter().find_map(parked);
+        branches.or_else(|| self.gauges().partitions.into_iter().find_map(stopped))
     }
 
     /// Tries parked branches at once.
@@ -139,6 +152,18 @@ impl Daemon {
             reports.push(probe::drained(pipeline).await);
         }
         reports
+    }
+
+    /// Resolves with the reason when a run to the end cannot get there: a branch is parked, or a partition has stopped.
+    pub async fn stuck(&self) -> String {
+        loop {
+            for pipeline in &self.pipelines {
+                if let Some(reason) = pipeline.stuck() {
+                    return format!("pipeline {}: {reason}", pipeline.name);
+                }
+            }
+            tokio::time::sleep(building::LOOK).await;
+        }
     }
 
     /// Stops the branches in data order, then what is embedded. `true` = everything stopped by itself within its grace.

@@ -1,1 +1,7 @@
-//! TODO
+//! The simulated Random User API and the guided run.
+
+mod guided;
+mod progress;
+pub mod simulator;
+
+pub use guided::{DemoOptions, guided};

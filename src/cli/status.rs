@@ -1,0 +1,93 @@
+//! `aqueduct status`: asks the daemon's door.
+
+use std::time::Duration;
+
+use comfy_table::{Table, presets};
+use serde_json::Value;
+
+use super::{Exit, ledger::thousands};
+use crate::{config::Loaded, supervision::chain};
+
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Prints what the daemon says about itself; `json` as it came.
+pub async fn status(loaded: &Loaded, json: bool) -> Exit {
+    let Some(address) = loaded.settings.daemon.http else {
+        eprintln!("the daemon has no door: daemon.http is empty; set it, and restart the daemon");
+        return Exit::Unavailable;
+    };
+    let status = match ask(&format!("http://{address}/status")).await {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("no daemon answers at {address} (daemon.http): {}", chain(&error));
+            return Exit::Unavailable;
+        }
+    };
+    if json {
+        println!("{status:#}");
+    } else {
+        println!("{}", render(&status));
+    }
+    Exit::Done
+}
+
+async fn ask(url: &str) -> Result<Value, reqwest::Error> {
+    // No proxy: the door is on this machine, or where the operator put it.
+    let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+    let body = client.get(url).send().await?.error_for_status()?.bytes().await?;
+    Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+fn render(status: &Value) -> String {
+    let mut text = format!("aqueduct {} (pid {})", plain(&status["version"]), plain(&status["pid"]));
+    for pipeline in status["pipelines"].as_array().into_iter().flatten() {
+        text.push_str(&format!("\n\npipeline {}\n", plain(&pipeline["name"])));
+        if let Some(reason) = pipeline["unreadable"].as_str() {
+            text.push_str(&format!("the ledger cannot be read: {reason}\n"));
+        }
+        if let Some(ledger) = pipeline["ledger"].as_object() {
+            let names = ["fetched", "produced", "consumed", "applied", "filtered", "dead", "skipped", "pending"];
+            let numbers = names.map(|name| ledger.get(name).and_then(Value::as_u64).map_or("-".into(), thousands));
+            text.push_str(&format!("{}\n", table(&names, [numbers.to_vec()])));
+        }
+        if let Some(gap) = pipeline["gap"].as_str() {
+            text.push_str(&format!("THE LEDGER HAS A GAP: {gap}\n"));
+        }
+        let actors = pipeline["branches"].as_array().into_iter().flatten().flat_map(|branch| {
+            let name = format!("{} ({})", plain(&branch["name"]), plain(&branch["state"]));
+            let left = plain(&branch["restarts_left"]);
+            let actors = branch["children"].as_array().cloned().unwrap_or_default();
+            actors.into_iter().map(move |actor| {
+                let waits = actor["waiting"].as_array().cloned().unwrap_or_default();
+                let waits = waits.iter().map(|wait| format!("{} since {}", plain(&wait["what"]), plain(&wait["since"])));
+                let failure = actor["last_failure"]["reason"].as_str().unwrap_or_default().to_owned();
+                let columns = [&actor["name"], &actor["state"], &actor["life"]].map(plain);
+                let [actor, state, life] = columns;
+                vec![name.clone(), actor, state, life, left.clone(), waits.collect::<Vec<_>>().join("; "), failure]
+            })
+        });
+        let header = ["branch", "actor", "state", "life", "restarts left", "waiting for", "last failure"];
+        text.push_str(&format!("{}\n", table(&header, actors)));
+        let lags = pipeline["partitions"].as_array().into_iter().flatten().map(|partition| {
+            let of = |name: &str| plain(&partition[name]);
+            let live = &pipeline["live"]["partitions"][of("partition")]["state"];
+            vec![of("partition"), of("next_offset"), of("end_offset"), of("lag"), plain(live)]
+        });
+        text.push_str(&table(&["partition", "next", "end", "lag", "state"], lags).to_string());
+    }
+    text
+}
+
+fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header).add_rows(rows);
+    table
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
