@@ -24,6 +24,8 @@ pub mod supervision;
 pub mod actors;
 pub mod topology;
 
+pub mod daemon;
+
 pub mod cli;
 pub mod demo;
 pub mod web;

@@ -203,6 +203,10 @@ pub trait LoadMember: Send {
     /// Takes what is there for this partition, without waiting, in offset order.
     fn read(&mut self, partition: i32, limit: ReadLimit, into: &mut Vec<LogRecord>) -> Result<ReadOutcome, LogError>;
 
+    /// Where the reader of this partition stands, asked right after [`ReadOutcome::End`]: the last stable offset, beyond
+    /// the transaction markers that follow the last record. `None` = where it was assigned.
+    fn position(&mut self, partition: i32) -> Option<i64>;
+
     /// Tells the log how far PostgreSQL is, for lag tools only; errors are counted, not returned.
     fn note_settled(&mut self, partition: i32, next_offset: i64);
 }

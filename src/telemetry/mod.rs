@@ -1,1 +1,5 @@
-//! TODO
+//! What the daemon says about itself: log lines and live numbers.
+
+mod gauges;
+
+pub use gauges::{Gauges, GaugesSnapshot, PartitionGauge, ShardGauge};

@@ -1,0 +1,171 @@
+//! The loop of one shard: plan, fetch, send, wait.
+
+use std::{collections::VecDeque, time::Duration};
+
+use actix::{MailboxError, Recipient};
+use futures::future::LocalBoxFuture;
+use serde_json::Value;
+
+use super::actor::FetcherSettings;
+use crate::{
+    api::{
+        ApiError,
+        http::{Attempt, Fetched},
+        pagination::{Next, PageRequest},
+    },
+    messages::{Delivered, Lent, Produce, Refused},
+    model::Page,
+    supervision::{BoxError, Life, chain},
+};
+
+/// Why a shard's loop has ended.
+pub(super) enum Stopped {
+    /// The shard has another owner, or its producer has ended. It is lent again where it is right.
+    Lost,
+    /// A page that does not decode, or a pagination that goes in circles: a person has to look.
+    Park(String),
+    /// Ours or the operator's fault.
+    Failed(BoxError),
+}
+
+pub(super) struct ShardLoop {
+    settings: FetcherSettings,
+    lent: Lent,
+    produce: Recipient<Produce>,
+    life: Life,
+    cursor: Value,
+    unanswered: VecDeque<(usize, LocalBoxFuture<'static, Result<Result<Delivered, Refused>, MailboxError>>)>,
+    unanswered_records: usize,
+}
+
+impl ShardLoop {
+    pub(super) fn new(settings: FetcherSettings, mut lent: Lent, produce: Recipient<Produce>, life: Life) -> Self {
+        let cursor = lent.cursor.take().unwrap_or(Value::Null);
+        Self { settings, lent, produce, life, cursor, unanswered: VecDeque::new(), unanswered_records: 0 }
+    }
+
+    pub(super) async fn run(mut self) -> Stopped {
+        match self.fetch_for_ever().await {
+            Err(stopped) => stopped,
+        }
+    }
+
+    async fn fetch_for_ever(&mut self) -> Result<std::convert::Infallible, Stopped> {
+        loop {
+            while self.unanswered_records > self.settings.max_unanswered_records {
+                self.hear_oldest().await?;
+            }
+            let cursor = Some(&self.cursor).filter(|cursor| !cursor.is_null());
+            match self.settings.source.plan(&self.lent.shard, cursor, self.now_ms()).map_err(stopped)? {
+                Next::Request(request) => {
+                    let fetched = self.fetch(&request).await?;
+                    self.send(fetched);
+                }
+                Next::WaitUntil(due_ms) => {
+                    self.hear_all().await?;
+                    self.say(format!("waiting until {}", readable(due_ms)));
+                    self.sleep_until(due_ms).await?;
+                }
+                Next::Finished => {
+                    self.hear_all().await?;
+                    self.say("finished");
+                    self.lent.lease.revoked.cancelled().await;
+                    return Err(Stopped::Lost);
+                }
+            }
+        }
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.settings.frozen_now_ms.unwrap_or_else(|| chrono::Utc::now().timestamp_millis())
+    }
+
+    fn say(&self, state: impl Into<String>) {
+        self.settings.gauges.shard_state(self.lent.shard.number, state);
+    }
+
+    /// Fetches the next page, however long the API is away. Ends early when the shard is taken away.
+    async fn fetch(&mut self, request: &PageRequest) -> Result<Fetched, Stopped> {
+        self.say(format!("fetching page {}", request.page()));
+        let revoked = self.lent.lease.revoked.clone();
+        let progress = self.life.progress();
+        let mut waiting = None;
+        let mut report = |attempt: Attempt<'_>| {
+            waiting = match attempt {
+                Attempt::Started { .. } => {
+                    progress.beat();
+                    None
+                }
+                Attempt::RateLimited { .. } => Some(progress.wait("the rate limit of the source")),
+                Attempt::Waiting { error, .. } => Some(progress.wait(format!("the API: {}", chain(error)))),
+                Attempt::Done { .. } => {
+                    progress.mark();
+                    None
+                }
+            };
+        };
+        let work = progress.work();
+        let fetched = tokio::select! {
+            () = revoked.cancelled() => return Err(Stopped::Lost),
+            fetched = self.settings.source.fetch(&self.lent.shard, request, &mut report) => fetched,
+        };
+        drop(work);
+        fetched.map_err(stopped)
+    }
+
+    fn send(&mut self, fetched: Fetched) {
+        let num_records = fetched.records.len();
+        self.settings.gauges.page_fetched(num_records, fetched.size_bytes);
+        let page = Page {
+            shard: self.lent.shard.clone(),
+            cursor_before: std::mem::replace(&mut self.cursor, fetched.cursor_after.clone()),
+            cursor_after: fetched.cursor_after,
+            records: fetched.records,
+        };
+        // Pushed into the producer's mailbox here and now, so that pages keep their order.
+        let request = self.produce.send(Produce(page));
+        self.unanswered.push_back((num_records, Box::pin(request)));
+        self.unanswered_records += num_records.max(1);
+    }
+
+    async fn hear_oldest(&mut self) -> Result<(), Stopped> {
+        let Some((num_records, request)) = self.unanswered.pop_front() else { return Ok(()) };
+        self.unanswered_records -= num_records.max(1);
+        match request.await {
+            Ok(Ok(Delivered { .. })) => {
+                self.life.progress().mark();
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(Stopped::Lost),
+        }
+    }
+
+    async fn hear_all(&mut self) -> Result<(), Stopped> {
+        while !self.unanswered.is_empty() {
+            self.hear_oldest().await?;
+        }
+        Ok(())
+    }
+
+    async fn sleep_until(&self, due_ms: i64) -> Result<(), Stopped> {
+        let wait = Duration::from_millis(u64::try_from(due_ms - self.now_ms()).unwrap_or(0));
+        tokio::select! {
+            () = self.lent.lease.revoked.cancelled() => Err(Stopped::Lost),
+            () = tokio::time::sleep(wait) => Ok(()),
+        }
+    }
+}
+
+/// A page that no repeat makes readable needs a person; what is misconfigured fails.
+fn stopped(error: ApiError) -> Stopped {
+    match error {
+        ApiError::UndecodablePage { .. } | ApiError::PageLoop { .. } | ApiError::PageTooLarge { .. } => {
+            Stopped::Park(chain(&error))
+        }
+        _ => Stopped::Failed(Box::new(error)),
+    }
+}
+
+fn readable(ms: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(ms).map_or_else(|| ms.to_string(), |time| time.to_rfc3339())
+}

@@ -1,0 +1,222 @@
+//! How actix runs the producer: who asks for a shard, who has it, who lost it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, StreamHandler};
+use futures::channel::mpsc::{UnboundedSender, unbounded};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    membership,
+    shard::{Job, ShardThread},
+};
+use crate::{
+    log::{Log, Ownership, TopicSpec},
+    messages::{Delivered, Lease, Lend, Lent, Produce, Refused},
+    model::ShardId,
+    supervision::Life,
+    telemetry::Gauges,
+};
+
+/// What a producer is given at birth.
+#[derive(Clone)]
+pub struct ProducerSettings {
+    /// The log to append to.
+    pub log: Arc<dyn Log>,
+    /// The pipeline's topics.
+    pub spec: TopicSpec,
+    /// A transaction takes further pages until it has this many records.
+    pub transaction_records: usize,
+    /// Live numbers for status and progress.
+    pub gauges: Arc<Gauges>,
+}
+
+/// See [`super`].
+pub struct Producer {
+    life: Life,
+    settings: ProducerSettings,
+    news: Option<UnboundedSender<News>>,
+    shards: HashMap<i32, Owned>,
+    /// Fetchers that wait for a shard, first come first served: with several of them the shards spread evenly.
+    asking: VecDeque<oneshot::Sender<Result<Lent, Refused>>>,
+    num_grants: u64,
+}
+
+/// A shard that the group gave to this producer.
+struct Owned {
+    grant: u64,
+    shard: ShardId,
+    jobs: mpsc::Sender<Job>,
+    revoked: CancellationToken,
+    /// `Some` = open, and nobody fetches it.
+    idle_at: Option<Option<Value>>,
+}
+
+/// What the producer's threads and leases tell it.
+pub(super) enum News {
+    Assigned {
+        shards: Vec<(ShardId, Ownership)>,
+        heartbeat: Duration,
+    },
+    Revoked(Vec<ShardId>),
+    /// The shard is open, everything before is settled: it may be lent, beginning at this cursor.
+    Idle {
+        shard: i32,
+        grant: u64,
+        cursor: Option<Value>,
+    },
+    /// Whoever fetched it has let go.
+    GivenBack {
+        shard: i32,
+        grant: u64,
+    },
+}
+
+impl Producer {
+    /// A producer that will join the group when it starts.
+    pub fn new(life: Life, settings: ProducerSettings) -> Self {
+        Self { life, settings, news: None, shards: HashMap::new(), asking: VecDeque::new(), num_grants: 0 }
+    }
+
+    fn take(&mut self, shard: ShardId, own: Ownership, heartbeat: Duration) {
+        let Some(news) = self.news.clone() else { return };
+        self.num_grants += 1;
+        let grant = self.num_grants;
+        let (jobs, inbox) = mpsc::channel();
+        let thread = ShardThread {
+            settings: self.settings.clone(),
+            shard: shard.clone(),
+            own,
+            heartbeat,
+            grant,
+            progress: self.life.progress().clone(),
+            log: self.life.log().clone(),
+        };
+        let failing = self.life.clone();
+        let started = self.life.thread(format!("shard-{shard}"), move |cancel| {
+            if let Err(error) = thread.run(&inbox, &news, &cancel)
+                && !cancel.is_cancelled()
+            {
+                failing.fail(error);
+            }
+        });
+        if let Err(error) = started {
+            self.life.fail(error);
+        }
+        let owned = Owned { grant, shard: shard.clone(), jobs, revoked: CancellationToken::new(), idle_at: None };
+        self.shards.insert(shard.number, owned);
+        self.settings.gauges.shard_owned(shard.number, true);
+    }
+
+    fn lose(&mut self, number: i32) {
+        if let Some(owned) = self.shards.remove(&number) {
+            owned.revoked.cancel();
+            self.settings.gauges.shard_owned(number, false);
+        }
+    }
+
+    /// Gives idle shards to those who ask.
+    fn lend(&mut self) {
+        let Some(news) = &self.news else { return };
+        for owned in self.shards.values_mut() {
+            let Some(cursor) = owned.idle_at.take() else { continue };
+            let (number, grant) = (owned.shard.number, owned.grant);
+            let back = news.clone();
+            let give_back = move || {
+                // A producer that is gone needs no shard back.
+                let _ = back.unbounded_send(News::GivenBack { shard: number, grant });
+            };
+            let lease = Lease { revoked: owned.revoked.clone(), give_back: Some(Box::new(give_back)) };
+            let mut lent = Lent { shard: owned.shard.clone(), cursor: cursor.clone(), lease };
+            let taken = loop {
+                let Some(asking) = self.asking.pop_front() else { break false };
+                match asking.send(Ok(lent)) {
+                    Ok(()) => break true,
+                    // The one who asked is gone: the next in line.
+                    Err(Ok(refused)) => lent = refused,
+                    Err(Err(_)) => return,
+                }
+            };
+            if !taken {
+                // Nobody to lend to: undo without a `GivenBack`.
+                owned.idle_at = Some(cursor);
+                return;
+            }
+        }
+    }
+
+    fn owned(&mut self, shard: i32, grant: u64) -> Option<&mut Owned> {
+        self.shards.get_mut(&shard).filter(|owned| owned.grant == grant)
+    }
+}
+
+impl Actor for Producer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (news, inbox) = unbounded();
+        ctx.add_stream(inbox);
+        membership::spawn(&self.life, self.settings.log.clone(), self.settings.spec.clone(), news.clone());
+        self.news = Some(news);
+    }
+
+    fn stopped(&mut self, _ctx: &mut Self::Context) {
+        self.shards.values().for_each(|owned| owned.revoked.cancel());
+    }
+}
+
+impl StreamHandler<News> for Producer {
+    fn handle(&mut self, news: News, _ctx: &mut Self::Context) {
+        match news {
+            News::Assigned { shards, heartbeat } => {
+                shards.into_iter().for_each(|(shard, own)| self.take(shard, own, heartbeat));
+            }
+            News::Revoked(shards) => shards.iter().for_each(|shard| self.lose(shard.number)),
+            News::Idle { shard, grant, cursor } => {
+                if let Some(owned) = self.owned(shard, grant) {
+                    owned.idle_at = Some(cursor);
+                }
+            }
+            News::GivenBack { shard, grant } => {
+                if let Some(owned) = self.owned(shard, grant) {
+                    // What its last borrower sent is committed first; the answer comes as `Idle`.
+                    let _ = owned.jobs.send(Job::TellCursor);
+                }
+            }
+        }
+        self.lend();
+    }
+
+    /// Only the producer's own end closes the stream.
+    fn finished(&mut self, _ctx: &mut Self::Context) {}
+}
+
+impl Handler<Lend> for Producer {
+    type Result = ResponseFuture<Result<Lent, Refused>>;
+
+    fn handle(&mut self, _: Lend, _ctx: &mut Self::Context) -> Self::Result {
+        let (answer, answered) = oneshot::channel();
+        self.asking.push_back(answer);
+        self.lend();
+        Box::pin(async move { answered.await.unwrap_or(Err(Refused::Lost)) })
+    }
+}
+
+impl Handler<Produce> for Producer {
+    type Result = ResponseFuture<Result<Delivered, Refused>>;
+
+    fn handle(&mut self, Produce(page): Produce, _ctx: &mut Self::Context) -> Self::Result {
+        let (answer, answered) = oneshot::channel();
+        if let Some(owned) = self.shards.get(&page.shard.number) {
+            // A shard thread that has ended drops the answer, which says `Lost` below.
+            let _ = owned.jobs.send(Job::Commit { page, answer });
+        }
+        Box::pin(async move { answered.await.unwrap_or(Err(Refused::Lost)) })
+    }
+}

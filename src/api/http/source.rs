@@ -1,0 +1,263 @@
+//! One pipeline's HTTP source, shared by its fetchers.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde_json::Value;
+use slog::Logger;
+use url::Url;
+
+use super::{
+    Attempt, RequestRate,
+    exchange::{Answer, Exchange},
+    fingerprint::fingerprint,
+    repeat::repeat,
+};
+use crate::{
+    api::{
+        ApiError,
+        pagination::{self, Next, PageFacts, PageRequest},
+        split::{SplitPage, Splitter},
+    },
+    config::settings::{self, Paginate},
+    model::{PageRecord, ShardId},
+};
+
+/// A page that is larger than this is split on a thread of its own: it takes longer than an arbiter should be held up.
+const SPLIT_INLINE_BYTES: usize = 64 * 1024;
+
+/// What no configuration key says. The defaults are what runs; tests want other ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long making a connection may take.
+    pub connect_timeout: Duration,
+    /// The largest page, in bytes, decompressed.
+    pub page_bytes: usize,
+    /// The span of the first pause between attempts.
+    pub shortest_pause: Duration,
+    /// The longest span of a pause.
+    pub longest_pause: Duration,
+    /// The most that Retry-After is believed.
+    pub longest_retry_after: Duration,
+    /// How often an undecodable page is asked for before it is an error.
+    pub decode_attempts: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            page_bytes: 256 * 1024 * 1024,
+            shortest_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(60),
+            longest_retry_after: Duration::from_secs(600),
+            decode_attempts: 3,
+        }
+    }
+}
+
+/// A fetched page. With the shard and the cursor before it, it is a [`crate::model::Page`].
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Its records, in the source's order, refused ones included.
+    pub records: Vec<PageRecord>,
+    /// The position after the page: what is committed with it.
+    pub cursor_after: Value,
+    /// Whether the sweep is over.
+    pub at_end: bool,
+    /// The size of the body, decompressed.
+    pub size_bytes: usize,
+}
+
+/// Fetches the pages of one source. Clones share connections and rate.
+#[derive(Clone)]
+pub struct HttpSource {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: settings::HttpSource,
+    limits: Limits,
+    exchange: Exchange,
+    splitter: Arc<Splitter>,
+    rate: Option<RequestRate>,
+    log: Logger,
+}
+
+impl HttpSource {
+    /// Prepares a source. Connects nowhere yet.
+    pub fn new(settings: &settings::HttpSource, log: Logger) -> Result<Self, ApiError> {
+        Self::with_limits(settings, Limits::default(), log)
+    }
+
+    /// Prepares a source with other limits than the default ones.
+    pub fn with_limits(settings: &settings::HttpSource, limits: Limits, log: Logger) -> Result<Self, ApiError> {
+        let inner = Inner {
+            settings: settings.clone(),
+            limits,
+            exchange: Exchange::new(settings, limits)?,
+            splitter: Arc::new(Splitter::new(settings)?),
+            rate: settings.rate.map(RequestRate::new),
+            log,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The shards of the source, by number.
+    pub fn shards(&self) -> Vec<ShardId> {
+        pagination::shards(&self.inner.settings.shards)
+    }
+
+    /// Says what a shard does next: [`pagination::plan`] with this source's settings.
+    pub fn plan(&self, shard: &ShardId, cursor: Option<&Value>, now_ms: i64) -> Result<Next, ApiError> {
+        pagination::plan(&self.inner.settings, shard, cursor, now_ms)
+    }
+
+    /// Fetches one page, with all its repeats. Never returns an error whose verdict is `Retry`.
+    pub async fn fetch<P>(&self, shard: &ShardId, request: &PageRequest, progress: &mut P) -> Result<Fetched, ApiError>
+    where
+        P: FnMut(Attempt<'_>) + ?Sized,
+    {
+        let inner = &*self.inner;
+        let url = inner.exchange.url(inner.settings.query.iter().chain(&request.params));
+        let mut report = |attempt: Attempt<'_>| {
+            inner.log_attempt(shard, &attempt);
+            progress(attempt);
+        };
+        repeat(&inner.limits, inner.settings.timeout, &mut report, async |report| {
+            inner.await_rate(report).await;
+            inner.fetch_once(&url, request).await
+        })
+        .await
+    }
+}
+
+impl Inner {
+    async fn await_rate(&self, report: &mut impl FnMut(Attempt<'_>)) {
+        let Some(rate) = &self.rate else { return };
+        while let Err(pause) = rate.try_acquire() {
+            report(Attempt::RateLimited { pause });
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn fetch_once(&self, url: &Url, request: &PageRequest) -> Result<Fetched, ApiError> {
+        let Answer { request: asked, body } = self.exchange.ask(url).await?;
+        let size_bytes = body.as_ref().map_or(0, Bytes::len);
+        let page = match body {
+            Some(body) => self.split(&asked, body).await?,
+            None => SplitPage {
+                records: Vec::new(),
+                total: None,
+            },
+        };
+        let facts = PageFacts {
+            num_records: page.records.len() as u64,
+            hash: fingerprint(&page.records),
+            total: page.total,
+        };
+        let advance = request
+            .after(&self.settings.paginate, &facts)
+            .map_err(|_| ApiError::PageLoop {
+                request: asked,
+                param: match &self.settings.paginate {
+                    Paginate::Page { param, .. } => param.clone(),
+                    Paginate::Single => String::new(),
+                },
+            })?;
+        let mut records = page.records;
+        records.truncate(advance.keep);
+        Ok(Fetched {
+            records,
+            at_end: advance.cursor.done,
+            cursor_after: advance.cursor.to_value(),
+            size_bytes,
+        })
+    }
+
+    async fn split(&self, request: &str, body: Bytes) -> Result<SplitPage, ApiError> {
+        let split = if body.len() <= SPLIT_INLINE_BYTES {
+            self.splitter.split(&body)
+        } else {
+            let (splitter, body) = (Arc::clone(&self.splitter), body.clone());
+            match tokio::task::spawn_blocking(move || splitter.split(&body)).await {
+                Ok(split) => split,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // Only a runtime that is shutting down cancels it: there is nobody left to answer.
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        };
+        split.map_err(|problem| ApiError::UndecodablePage {
+            request: request.to_owned(),
+            reason: problem.0,
+            excerpt: self.exchange.excerpt(&body),
+        })
+    }
+
+    fn log_attempt(&self, shard: &ShardId, attempt: &Attempt<'_>) {
+        match attempt {
+            Attempt::Started { number, .. } => {
+                slog::trace!(self.log, "asking for a page"; "shard" => shard.number, "attempt" => number);
+            }
+            Attempt::RateLimited { pause } => {
+                slog::debug!(self.log, "the rate is used up"; "shard" => shard.number, "wait_ms" => millis(pause));
+            }
+            Attempt::Waiting {
+                number: 1,
+                pause,
+                error,
+                ..
+            } => {
+                slog::warn!(self.log, "waiting for the API";
+                    "shard" => shard.number, "wait_ms" => millis(pause), "error" => chain(error));
+            }
+            Attempt::Waiting {
+                number,
+                pause,
+                error,
+                since,
+            } => {
+                slog::debug!(self.log, "still waiting for the API"; "shard" => shard.number, "attempt" => number,
+                    "wait_ms" => millis(pause), "away_ms" => millis(&since.elapsed()), "error" => chain(error));
+            }
+            Attempt::Done { attempts: 1 } => {}
+            Attempt::Done { attempts } => {
+                slog::info!(self.log, "the API answers again"; "shard" => shard.number, "attempts" => attempts);
+            }
+        }
+    }
+}
+
+fn millis(duration: &Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn chain(error: &ApiError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+pub(super) fn test_settings(url: &str) -> settings::HttpSource {
+    settings::HttpSource {
+        url: url.parse().expect("an address"),
+        query: vec![],
+        headers: vec![],
+        records: serde_json_path::JsonPath::parse("$").expect("a path"),
+        records_text: "$".to_owned(),
+        key: None,
+        key_text: None,
+        paginate: Paginate::Single,
+        every: None,
+        rate: None,
+        timeout: Duration::from_secs(30),
+        shards: settings::Shards::Stripes(1),
+    }
+}

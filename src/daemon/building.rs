@@ -1,0 +1,165 @@
+//! What is made before the branches run: the SQL, PostgreSQL, the log, the wiring.
+
+use std::{sync::Arc, time::Duration};
+
+use slog::Logger;
+use tokio_util::sync::CancellationToken;
+
+use super::Mode;
+use crate::{
+    api::http::HttpSource,
+    config::settings::{Brokers, Pipeline, PostgresUrl, Settings, Source},
+    log::{
+        Log, TopicSpec,
+        embedded::{EmbeddedLog, Retention},
+        kafka::KafkaLog,
+    },
+    model::Verdict,
+    sql,
+    store::{ConnectInfo, embedded::EmbeddedPostgres, migrate as store_migrate},
+    supervision::{Backoff, BoxError, chain},
+    telemetry::Gauges,
+    topology::Wiring,
+};
+
+/// A pipeline's checked SQL.
+pub type Program = Arc<sql::Program>;
+
+/// The most memory that the plans of one transformer may take.
+const ENGINE_MEMORY_BYTES: usize = 512 << 20;
+
+/// Why a daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Something of the operator's has to be changed.
+    #[error("cannot start: {what}")]
+    Refused {
+        /// What was tried.
+        what: &'static str,
+        /// The cause.
+        source: BoxError,
+    },
+    /// It was told to stop before it had started.
+    #[error("stopped before it had started")]
+    Cancelled,
+}
+
+fn refused(what: &'static str) -> impl FnOnce(BoxError) -> StartError {
+    move |source| StartError::Refused { what, source }
+}
+
+/// Compiles a pipeline's schema and SQL; all problems at once.
+pub fn compile(pipeline: &Pipeline) -> Result<Program, Vec<sql::DeclarationProblem>> {
+    sql::Program::compile(&sql::Declaration {
+        schema: pipeline.schema.clone(),
+        tables: pipeline
+            .tables
+            .iter()
+            .map(|table| sql::TableQuery { table: table.name.clone(), sql: table.sql.clone() })
+            .collect(),
+        on_nul: match pipeline.on_nul {
+            crate::config::settings::OnNul::Reject => sql::OnNul::Reject,
+            crate::config::settings::OnNul::Strip => sql::OnNul::Strip,
+            crate::config::settings::OnNul::Replace => sql::OnNul::Replace,
+        },
+        memory_limit_bytes: ENGINE_MEMORY_BYTES,
+    })
+}
+
+/// Starts the embedded server where the configuration asks for it.
+pub(super) async fn connect_info(
+    settings: &Settings,
+    log: &Logger,
+) -> Result<(Arc<ConnectInfo>, Option<EmbeddedPostgres>), StartError> {
+    let synchronous_commit = settings.postgres.synchronous_commit;
+    match &settings.postgres.url {
+        PostgresUrl::Url(url) => Ok((Arc::new(ConnectInfo::new(url.clone(), synchronous_commit)), None)),
+        PostgresUrl::Embedded => {
+            let (folder, log) = (settings.daemon.state_dir.join("postgres"), log.clone());
+            let start = move || EmbeddedPostgres::start(&folder, &log);
+            let server = tokio::task::spawn_blocking(start)
+                .await
+                .map_err(|error| error.into())
+                .and_then(|started| started.map_err(BoxError::from))
+                .map_err(refused("the embedded PostgreSQL"))?;
+            Ok((Arc::new(ConnectInfo::new(server.url(), synchronous_commit)), Some(server)))
+        }
+    }
+}
+
+/// Brings the database up to date. A server that is away is waited for.
+pub(super) async fn migrate(
+    settings: &Settings,
+    connect: &Arc<ConnectInfo>,
+    log: &Logger,
+    cancel: &CancellationToken,
+) -> Result<(), StartError> {
+    let mut backoff = Backoff::outage();
+    loop {
+        let (info, folder) = (connect.clone(), settings.postgres.migrations.clone());
+        let migrated = tokio::task::spawn_blocking(move || store_migrate::migrate(&info, folder.as_deref())).await;
+        let error = match migrated.map_err(|error| refused("the migrations")(error.into()))? {
+            Ok(applied) => {
+                for name in applied {
+                    slog::info!(log, "migrated"; "migration" => name);
+                }
+                return Ok(());
+            }
+            Err(error) if error.verdict() == Verdict::Retry => error,
+            Err(error) => return Err(refused("the migrations")(error.into())),
+        };
+        slog::warn!(log, "waiting for PostgreSQL"; "reason" => chain(&error));
+        tokio::select! {
+            () = cancel.cancelled() => return Err(StartError::Cancelled),
+            () = tokio::time::sleep(backoff.delay()) => {}
+        }
+    }
+}
+
+/// Opens the log that the configuration names.
+pub(super) fn open_log(settings: &Settings, log: &Logger) -> Result<Arc<dyn Log>, StartError> {
+    let opened: Result<Arc<dyn Log>, _> = match &settings.kafka.brokers {
+        Brokers::Embedded => EmbeddedLog::open(&settings.daemon.state_dir.join("log.redb"), Retention::default())
+            .map(|log| Arc::new(log) as Arc<dyn Log>),
+        Brokers::Hosts(brokers) => KafkaLog::new(brokers, &settings.kafka.properties, log.clone())
+            .map(|log| Arc::new(log) as Arc<dyn Log>),
+    };
+    opened.map_err(|error| refused("the log")(error.into()))
+}
+
+/// Puts together what the actors of a pipeline share.
+pub(super) fn wire(
+    pipeline: &Arc<Pipeline>,
+    program: Program,
+    log: Arc<dyn Log>,
+    connect: Arc<ConnectInfo>,
+    mode: Mode,
+    logger: &Logger,
+) -> Result<Wiring, StartError> {
+    let source = match &pipeline.source {
+        Source::None => None,
+        Source::Http(http) => {
+            let source = HttpSource::new(http, logger.clone());
+            Some(Arc::new(source.map_err(|error| refused("the HTTP source")(error.into()))?))
+        }
+    };
+    let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    let spec = TopicSpec {
+        pipeline: pipeline.name.clone(),
+        topic: pipeline.topic.name.clone(),
+        num_partitions: count(pipeline.topic.partitions),
+        replication: count(pipeline.topic.replication),
+        shards: source.as_ref().map(|source| source.shards()).unwrap_or_default().into(),
+    };
+    let frozen_now_ms = (mode == Mode::Once).then(|| chrono::Utc::now().timestamp_millis());
+    let owner = format!("{}:{}", host_name(), std::process::id());
+    let (pipeline, gauges) = (pipeline.clone(), Arc::new(Gauges::default()));
+    Ok(Wiring { pipeline, spec, log, source, program, connect, owner, frozen_now_ms, gauges })
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown-host".into())
+}
+
+/// How often a wait looks again.
+pub(super) const LOOK: Duration = Duration::from_millis(200);

@@ -1,0 +1,153 @@
+//! A running daemon: what is started before the branches, the branches, and what is read from outside of them.
+
+mod building;
+mod probe;
+mod watchdog;
+
+use std::sync::{Arc, Mutex};
+
+use slog::Logger;
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    building::{Program, StartError, compile},
+    probe::{PartitionLag, PipelineReport, Probe},
+    watchdog::feed_watchdog,
+};
+use crate::{
+    config::settings::Settings,
+    store::{ConnectInfo, embedded::EmbeddedPostgres},
+    supervision::{BoxError, BranchHandle, BranchStatus, Root, RootOutcome},
+    telemetry::{Gauges, GaugesSnapshot},
+    topology,
+};
+
+/// How long the daemon is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Until it is told to stop.
+    Daemon,
+    /// To the end of the source, drained to PostgreSQL.
+    Once,
+}
+
+/// Everything that runs.
+pub struct Daemon {
+    root: Root,
+    pipelines: Vec<Arc<RunningPipeline>>,
+    connect: Arc<ConnectInfo>,
+    embedded_postgres: Option<EmbeddedPostgres>,
+}
+
+/// One pipeline's live part, as status and dashboard see it. Shared with their threads.
+pub struct RunningPipeline {
+    name: Arc<str>,
+    branches: Vec<BranchHandle>,
+    gauges: Arc<Gauges>,
+    probe: Mutex<Probe>,
+}
+
+impl RunningPipeline {
+    /// The pipeline's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its branches, in the direction of the data.
+    pub fn branch_status(&self) -> Vec<BranchStatus> {
+        self.branches.iter().map(BranchHandle::status).collect()
+    }
+
+    /// Tries parked branches at once.
+    pub fn resume(&self) {
+        self.branches.iter().for_each(BranchHandle::resume);
+    }
+
+    /// Its live numbers.
+    pub fn gauges(&self) -> GaugesSnapshot {
+        self.gauges.snapshot()
+    }
+
+    /// Reads ledger and lag from PostgreSQL and the log. Blocks for milliseconds, or up to some seconds in an outage.
+    pub fn report(&self) -> Result<PipelineReport, BoxError> {
+        self.probe.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).read()
+    }
+}
+
+impl Daemon {
+    /// Starts what is embedded, migrates, opens the log and starts every pipeline. Outages are waited out until `cancel`.
+    pub async fn start(
+        settings: &Settings,
+        programs: Vec<Program>,
+        mode: Mode,
+        log: &Logger,
+        cancel: &CancellationToken,
+    ) -> Result<Self, StartError> {
+        let (connect, embedded_postgres) = building::connect_info(settings, log).await?;
+        if settings.postgres.migrate {
+            building::migrate(settings, &connect, log, cancel).await?;
+        }
+        let kafka_or_file = building::open_log(settings, log)?;
+        let mut root = Root::new(log);
+        let mut pipelines = Vec::new();
+        for (pipeline, program) in settings.pipelines.iter().zip(programs) {
+            let log = log.new(slog::o!("pipeline" => pipeline.name.to_string()));
+            let wiring = building::wire(pipeline, program, kafka_or_file.clone(), connect.clone(), mode, &log)?;
+            let load = topology::load_branch(&wiring, &settings.supervision, &log);
+            let ingest = topology::ingest_branch(&wiring, &settings.supervision, &log);
+            let branches: Vec<_> = ingest.into_iter().chain([load]).collect();
+            root.add_line(branches.clone());
+            pipelines.push(Arc::new(RunningPipeline {
+                name: pipeline.name.clone(),
+                branches,
+                gauges: wiring.gauges.clone(),
+                probe: Mutex::new(Probe::new(&wiring)),
+            }));
+        }
+        Ok(Self { root, pipelines, connect, embedded_postgres })
+    }
+
+    /// The pipelines, in the config's order.
+    pub fn pipelines(&self) -> &[Arc<RunningPipeline>] {
+        &self.pipelines
+    }
+
+    /// How PostgreSQL is reached.
+    pub fn connect_info(&self) -> &Arc<ConnectInfo> {
+        &self.connect
+    }
+
+    /// The embedded server, if there is one.
+    pub fn embedded_postgres(&self) -> Option<&EmbeddedPostgres> {
+        self.embedded_postgres.as_ref()
+    }
+
+    /// Resolves when the daemon has to give up.
+    pub async fn outcome(&self) -> RootOutcome {
+        self.root.outcome().await
+    }
+
+    /// The status of all branches.
+    pub fn status(&self) -> Vec<BranchStatus> {
+        self.root.status()
+    }
+
+    /// Resolves when every source is at its end and everything is settled, with the last reports.
+    pub async fn drained(&self) -> Vec<PipelineReport> {
+        let mut reports = Vec::new();
+        for pipeline in &self.pipelines {
+            reports.push(probe::drained(pipeline).await);
+        }
+        reports
+    }
+
+    /// Stops the branches in data order, then what is embedded. `true` = everything stopped by itself within its grace.
+    pub async fn stop(mut self) -> bool {
+        let summaries = self.root.stop().await;
+        if let Some(postgres) = self.embedded_postgres.take() {
+            // A fast shutdown of the server blocks for a moment; nothing else runs any more.
+            drop(postgres);
+        }
+        summaries.iter().all(crate::supervision::StopSummary::is_clean)
+    }
+}

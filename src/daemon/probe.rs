@@ -1,0 +1,150 @@
+//! Reads a pipeline from outside: its ledger and its lag, from what is committed in PostgreSQL and in the log.
+//!
+//! Nothing here trusts the actors' memory: `--once` ends because the database and the log say that everything is there.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{RunningPipeline, building::LOOK};
+use crate::{
+    api::{http::HttpSource, pagination::Next},
+    log::{Inspector, Log, TopicSpec},
+    model::Ledger,
+    store::{ConnectInfo, Session, ledger, offsets},
+    supervision::BoxError,
+    topology::Wiring,
+};
+
+/// One partition's distance to the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionLag {
+    /// The partition.
+    pub partition: i32,
+    /// `aqueduct.offsets.next_offset`; `None` = never claimed.
+    pub next_offset: Option<i64>,
+    /// The last stable offset.
+    pub end_offset: i64,
+    /// Offsets between the two, transaction markers included.
+    pub lag: i64,
+    /// Who claimed it last.
+    pub owner: Option<String>,
+}
+
+/// A pipeline as committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineReport {
+    /// The pipeline.
+    pub name: String,
+    /// Its ledger.
+    pub ledger: Ledger,
+    /// The first equation of the ledger that does not hold while nothing moves.
+    pub gap: Option<String>,
+    /// Its partitions.
+    pub partitions: Vec<PartitionLag>,
+    /// Whether every shard of the source is at its end (for now).
+    pub source_at_end: bool,
+    /// Whether everything in the topic is settled.
+    pub drained: bool,
+}
+
+/// Asks PostgreSQL and the log. Keeps its connections.
+pub struct Probe {
+    connect: Arc<ConnectInfo>,
+    log: Arc<dyn Log>,
+    spec: TopicSpec,
+    source: Option<Arc<HttpSource>>,
+    frozen_now_ms: Option<i64>,
+    session: Option<Session>,
+    inspector: Option<Arc<dyn Inspector>>,
+}
+
+impl Probe {
+    pub(super) fn new(wiring: &Wiring) -> Self {
+        Self {
+            connect: wiring.connect.clone(),
+            log: wiring.log.clone(),
+            spec: wiring.spec.clone(),
+            source: wiring.source.clone(),
+            frozen_now_ms: wiring.frozen_now_ms,
+            session: None,
+            inspector: None,
+        }
+    }
+
+    /// Reads everything anew.
+    pub fn read(&mut self) -> Result<PipelineReport, BoxError> {
+        let report = self.try_read();
+        if report.is_err() {
+            self.session = None;
+        }
+        report
+    }
+
+    fn try_read(&mut self) -> Result<PipelineReport, BoxError> {
+        let inspector = match &self.inspector {
+            Some(inspector) => inspector.clone(),
+            None => self.inspector.insert(self.log.inspector(&self.spec)?).clone(),
+        };
+        // In this order: what is at its end now stays there, so the ends read after it are final.
+        let cursors = inspector.cursors()?;
+        let now_ms = self.frozen_now_ms.unwrap_or_else(|| chrono::Utc::now().timestamp_millis());
+        let at_end = |source: &Arc<HttpSource>| {
+            cursors.iter().all(|(shard, committed)| {
+                let cursor = committed.as_ref().map(|committed| &committed.cursor);
+                matches!(source.plan(shard, cursor, now_ms), Ok(Next::WaitUntil(_) | Next::Finished))
+            })
+        };
+        let source_at_end = self.source.as_ref().is_none_or(at_end);
+        let bounds = (0..inspector.num_partitions()?)
+            .map(|partition| Ok((partition, inspector.bounds(partition)?)))
+            .collect::<Result<Vec<_>, BoxError>>()?;
+        let session = match &mut self.session {
+            Some(session) => session,
+            None => self.session.insert(Session::connect(&self.connect, "probe")?),
+        };
+        let known = offsets::read_all(session, &self.spec.pipeline)?;
+        let (records, tables) = ledger::read(session, &self.spec.pipeline)?;
+        let partitions: Vec<PartitionLag> = bounds
+            .iter()
+            .map(|(partition, bounds)| {
+                let state = known.iter().find(|state| {
+                    state.key.partition == *partition && *state.key.topic == *self.spec.topic
+                });
+                let next_offset = state.map(|state| state.next_offset);
+                let lag = bounds.last_stable - next_offset.unwrap_or(bounds.low);
+                let owner = state.map(|state| state.owner.clone());
+                PartitionLag { partition: *partition, next_offset, end_offset: bounds.last_stable, lag, owner }
+            })
+            .collect();
+        let drained = partitions.iter().all(|partition| partition.lag == 0);
+        let sum = |of: fn(&crate::model::CursorRecord) -> u64| {
+            self.source.as_ref().map(|_| cursors.iter().filter_map(|(_, committed)| committed.as_ref()).map(of).sum())
+        };
+        let (fetched, produced): (Option<u64>, Option<u64>) =
+            (sum(|cursor| cursor.fetched), sum(|cursor| cursor.produced));
+        let pending = match produced {
+            _ if drained => 0,
+            Some(produced) => produced.saturating_sub(records.consumed),
+            None => partitions.iter().map(|partition| u64::try_from(partition.lag).unwrap_or(0)).sum(),
+        };
+        let ledger = Ledger { fetched, produced, records, pending, tables };
+        let gap = ledger.gap().filter(|_| drained && source_at_end);
+        Ok(PipelineReport { name: self.spec.pipeline.to_string(), ledger, gap, partitions, source_at_end, drained })
+    }
+}
+
+/// Waits until the source is at its end and everything is settled. An outage on the way is waited out.
+pub(super) async fn drained(pipeline: &Arc<RunningPipeline>) -> PipelineReport {
+    loop {
+        let asked = pipeline.clone();
+        let report = tokio::task::spawn_blocking(move || asked.report()).await;
+        if let Ok(Ok(report)) = report
+            && report.source_at_end
+            && report.drained
+        {
+            return report;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
