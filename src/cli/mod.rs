@@ -1,1 +1,3 @@
-//! TODO
+//! What the user types: one file a command.
+
+pub mod args;

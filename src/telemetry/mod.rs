@@ -1,1 +1,3 @@
-//! TODO
+//! What the daemon says about itself.
+
+pub mod logging;
