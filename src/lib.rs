@@ -26,6 +26,10 @@ pub mod topology;
 
 pub mod daemon;
 
-pub mod cli;
-pub mod demo;
 pub mod web;
+
+pub mod service;
+
+pub mod demo;
+
+pub mod cli;

@@ -2,12 +2,10 @@
 
 pub mod args;
 mod check;
-mod exit;
-pub mod ledger;
+mod execute;
 mod migrate;
 mod run;
-pub mod serve;
-pub mod signals;
+mod simulate;
 mod status;
 
-pub use exit::Exit;
+pub use execute::execute;

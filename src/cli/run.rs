@@ -2,24 +2,21 @@
 
 use slog::Logger;
 
-use super::{
-    Exit, ledger,
-    serve::{Ended, serve},
-};
 use crate::{
-    config::Loaded,
+    config::settings::Settings,
     daemon::{Daemon, Mode, Program},
+    service::{Ended, Exit, ledger, serve},
 };
 
 /// Runs until it is asked to stop, or to the end of the source.
-pub async fn run(loaded: &Loaded, programs: Vec<Program>, once: bool, log: &Logger) -> Exit {
+pub async fn run(settings: &Settings, programs: Vec<Program>, once: bool, log: &Logger) -> Exit {
     let mode = if once { Mode::Once } else { Mode::Daemon };
     let idle = async |_: &Daemon| {};
-    serve(&loaded.settings, programs, mode, log, idle, async |_, ended, _| conclude(ended, log)).await
+    serve(settings, programs, mode, log, idle, async |_, ended, _| conclude(ended, log)).await
 }
 
 /// Says how it ended; prints the ledger of a drained run.
-pub fn conclude(ended: &Ended, log: &Logger) -> Exit {
+fn conclude(ended: &Ended, log: &Logger) -> Exit {
     match ended {
         Ended::Asked => {
             slog::info!(log, "stopping, as asked");

@@ -5,14 +5,37 @@ use std::time::Duration;
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
-use super::{Exit, ledger::thousands};
-use crate::{config::Loaded, supervision::chain};
+use crate::{
+    config::settings::Settings,
+    service::{Exit, ledger::thousands},
+    supervision::chain,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Tells the daemon to try what is parked, now.
+pub async fn resume(settings: &Settings, pipeline: Option<&str>) -> Exit {
+    let Some(address) = settings.daemon.http else {
+        eprintln!("the daemon has no door: daemon.http is empty; set it, and restart the daemon");
+        return Exit::Unavailable;
+    };
+    let query = pipeline.map(|name| format!("?pipeline={name}")).unwrap_or_default();
+    let asked = async {
+        let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
+        client.post(format!("http://{address}/resume{query}")).send().await?.error_for_status()
+    };
+    match asked.await {
+        Ok(_) => Exit::Done,
+        Err(error) => {
+            eprintln!("the daemon at {address} (daemon.http) did not take it: {}", chain(&error));
+            Exit::Unavailable
+        }
+    }
+}
+
 /// Prints what the daemon says about itself; `json` as it came.
-pub async fn status(loaded: &Loaded, json: bool) -> Exit {
-    let Some(address) = loaded.settings.daemon.http else {
+pub async fn status(settings: &Settings, json: bool) -> Exit {
+    let Some(address) = settings.daemon.http else {
         eprintln!("the daemon has no door: daemon.http is empty; set it, and restart the daemon");
         return Exit::Unavailable;
     };

@@ -205,7 +205,7 @@ pub enum Source {
 }
 
 /// `[pipeline.source]` with `kind = "http"`
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpSource {
     /// The address without the parameters of `query` and of the pagination.
     pub url: url::Url,
@@ -231,6 +231,36 @@ pub struct HttpSource {
     pub timeout: Duration,
     /// How the source is split.
     pub shards: Shards,
+}
+
+/// An API's key may be in the address or in a parameter: neither prints, only the names of the parameters do.
+impl fmt::Debug for HttpSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let query: Vec<(&str, &str)> = self.query.iter().map(|(name, _)| (name.as_str(), "***")).collect();
+        f.debug_struct("HttpSource")
+            .field("url", &shown_url(&self.url))
+            .field("query", &query)
+            .field("headers", &self.headers)
+            .field("records", &self.records_text)
+            .field("key", &self.key_text)
+            .field("paginate", &self.paginate)
+            .field("every", &self.every)
+            .field("rate", &self.rate)
+            .field("timeout", &self.timeout)
+            .field("shards", &self.shards)
+            .finish()
+    }
+}
+
+/// An address without what may be secret in it: user, password, parameters.
+pub fn shown_url(url: &url::Url) -> String {
+    let mut shown = url.clone();
+    // These fail only for addresses that cannot have a user.
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    shown.set_query(None);
+    shown.set_fragment(None);
+    shown.into()
 }
 
 /// `pipeline.source.paginate`

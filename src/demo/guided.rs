@@ -1,19 +1,14 @@
 //! The guided run: everything embedded unless given, progress to watch, the ledger, some rows, how to look further.
 
-use std::path::PathBuf;
-
 use comfy_table::{Table, presets};
 use diesel::{RunQueryDsl, sql_query, sql_types::Text};
 use slog::Logger;
 
 use super::{progress, simulator::Simulator};
 use crate::{
-    cli::{
-        Exit, ledger,
-        serve::{Ended, compile, serve},
-    },
     config,
     daemon::{Daemon, Mode},
+    service::{Ended, Exit, compile, ledger, serve},
     store::Session,
     supervision::BoxError,
 };
@@ -55,11 +50,11 @@ async fn try_guided(options: DemoOptions, log: &Logger) -> Result<Exit, BoxError
         place(&kafka, "the embedded log"),
         if postgres.is_some() { "your PostgreSQL" } else { "an embedded PostgreSQL" },
     );
-    let state_dir: PathBuf = state.path().to_owned();
-    let loaded = config::demo(records, &simulator.url(), kafka, postgres, state_dir).map_err(all_problems)?;
-    let programs = compile(&loaded).map_err(all_problems)?;
+    let settings = config::demo(records, &simulator.url(), kafka.as_deref(), postgres.as_deref(), state.path())
+        .map_err(all_problems)?;
+    let programs = compile(&settings, &config::Places::default()).map_err(all_problems)?;
     let during = async |daemon: &Daemon| progress::show(daemon, records).await;
-    let exit = serve(&loaded.settings, programs, Mode::Once, log, during, async |daemon, ended, signals| {
+    let exit = serve(&settings, programs, Mode::Once, log, during, async |daemon, ended, signals| {
         let exit = match ended {
             Ended::Asked => return Exit::Done,
             Ended::Escalated(reason) => {

@@ -41,7 +41,17 @@ async fn status(pipelines: web::Data<Pipelines>) -> impl Responder {
     }
 }
 
-async fn resume(pipelines: web::Data<Pipelines>) -> impl Responder {
-    pipelines.iter().for_each(|pipeline| pipeline.resume());
-    HttpResponse::NoContent()
+#[derive(serde::Deserialize)]
+struct Which {
+    pipeline: Option<String>,
+}
+
+async fn resume(pipelines: web::Data<Pipelines>, which: web::Query<Which>) -> impl Responder {
+    let named = |pipeline: &&Arc<RunningPipeline>| which.pipeline.as_deref().is_none_or(|name| name == pipeline.name());
+    let chosen: Vec<_> = pipelines.iter().filter(named).collect();
+    if chosen.is_empty() {
+        return HttpResponse::NotFound().body("no pipeline has that name\n");
+    }
+    chosen.iter().for_each(|pipeline| pipeline.resume());
+    HttpResponse::NoContent().finish()
 }

@@ -1,12 +1,10 @@
 //! Runs a daemon from its settings to its end; `run` and `demo` share it.
 
-use std::sync::Arc;
-
 use slog::Logger;
 
-use super::{Exit, signals::Signals};
+use super::{Exit, Signals};
 use crate::{
-    config::settings::Settings,
+    config::{Places, Problem, settings::Settings},
     daemon::{Daemon, Mode, PipelineReport, Program, StartError, feed_watchdog},
     supervision::{RootOutcome, chain},
     web,
@@ -93,16 +91,15 @@ fn open_door(settings: &Settings, daemon: &Daemon, log: &Logger) -> Option<actix
     }
 }
 
-/// Compiles every pipeline's SQL, or says everything that is wrong with it.
-pub fn compile(loaded: &crate::config::Loaded) -> Result<Vec<Program>, Vec<crate::config::Problem>> {
+/// Compiles every pipeline's SQL, or says everything that is wrong with it. `places` knows where the texts stand.
+pub fn compile(settings: &Settings, places: &Places) -> Result<Vec<Program>, Vec<Problem>> {
     let mut programs = Vec::new();
     let mut problems = Vec::new();
-    for pipeline in &loaded.settings.pipelines {
+    for pipeline in &settings.pipelines {
         match crate::daemon::compile(pipeline) {
-            Ok(program) => programs.push(Arc::clone(&program)),
+            Ok(program) => programs.push(program),
             Err(found) => problems.extend(found.iter().map(|found| {
-                let place = (found.table.as_deref(), found.place);
-                loaded.places.problem(&pipeline.name, place.0, place.1, &found.message)
+                places.problem(&pipeline.name, found.table.as_deref(), found.place, &found.message)
             })),
         }
     }

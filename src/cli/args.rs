@@ -1,0 +1,196 @@
+//! The command line. Wrong usage exits with 64, as a wrong configuration does.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args as ClapArgs, Parser, Subcommand, error::ErrorKind};
+
+/// Moves records from HTTP JSON APIs through Kafka and SQL into PostgreSQL, exactly once, under supervision.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "aqueduct", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the user can ask for.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the pipelines of a configuration until SIGTERM or SIGINT
+    Run(Run),
+    /// Show all of it at work: a simulated API, a log, SQL and a PostgreSQL, on this machine
+    Demo(Demo),
+    /// Check a configuration and its SQL, and say everything that is wrong
+    Check(Check),
+    /// Ask the running daemon how it is: its actors, the lag, the ledger
+    Status(Status),
+    /// Bring the schema `aqueduct`, and your own migrations, up to date
+    Migrate(Migrate),
+    /// Serve a simulated Random User API, well-behaved or not
+    Simulate(Simulate),
+    /// Tell the running daemon to try what is parked, now
+    Resume(Resume),
+}
+
+/// Which configuration.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ConfigFile {
+    /// The configuration; without it ./config.toml, then /etc/aqueduct/config.toml
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `aqueduct run`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Run {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: ConfigFile,
+    /// Fetch to the end of each source, load everything, print the ledger and exit
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// `aqueduct demo`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Demo {
+    /// How many records
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub records: u64,
+    /// Stay up afterwards, for a look around, until Ctrl-C
+    #[arg(long)]
+    pub keep: bool,
+    /// Kafka's brokers, instead of the embedded log
+    #[arg(long, value_name = "HOST:PORT")]
+    pub kafka: Option<String>,
+    /// A PostgreSQL, instead of the embedded one
+    #[arg(long, value_name = "URL")]
+    pub postgres: Option<String>,
+}
+
+/// `aqueduct check`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Check {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: ConfigFile,
+    /// Also ask the API, Kafka and PostgreSQL
+    #[arg(long)]
+    pub live: bool,
+}
+
+/// `aqueduct status`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Status {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: ConfigFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `aqueduct migrate`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Migrate {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: ConfigFile,
+}
+
+/// `aqueduct simulate`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Simulate {
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8980")]
+    pub listen: SocketAddr,
+    /// Refuse, as the real server does, more than 20,000 records a client in 300 s
+    #[arg(long)]
+    pub rate_limit: bool,
+    /// Fail every N-th request
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub fail_every: Option<u64>,
+    /// The status of failed requests
+    #[arg(long, value_name = "STATUS", default_value_t = 503, value_parser = clap::value_parser!(u16).range(400..600), requires = "fail_every")]
+    pub fail_status: u16,
+    /// Break off every N-th answer in the middle of its body
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub cut_every: Option<u64>,
+    /// Make every N-th record one that the users table's schema does not take
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub bad_record_every: Option<u64>,
+    /// Wait before each answer, for example 200ms
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub delay: Option<Duration>,
+}
+
+/// `aqueduct resume`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Resume {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: ConfigFile,
+    /// The pipeline; without it all of them
+    pub pipeline: Option<String>,
+}
+
+/// Reads the command line, the program's name first. `Err` is a request for help or the version as well as wrong usage:
+/// print it with [`clap::Error::print`] and exit with [`exit_code`].
+pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Args, clap::Error> {
+    Args::try_parse_from(args)
+}
+
+/// 0 after help and version, 64 (EX_USAGE) after wrong usage.
+pub fn exit_code(error: &clap::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+        _ => 64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn command(line: &str) -> Command {
+        parse(line.split(' ')).unwrap().command
+    }
+
+    fn code(line: &str) -> u8 {
+        exit_code(&parse(line.split(' ')).unwrap_err())
+    }
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn each_command_takes_its_options() {
+        assert!(matches!(command("aqueduct run --once"), Command::Run(Run { once: true, file }) if file.config.is_none()));
+        assert!(matches!(command("aqueduct check -c a.toml --live"), Command::Check(Check { live: true, file })
+            if file.config.as_deref() == Some(std::path::Path::new("a.toml"))));
+        assert!(matches!(command("aqueduct demo"), Command::Demo(Demo { records: 10_000, keep: false, .. })));
+        assert!(matches!(command("aqueduct demo --records 5 --kafka h:9092"), Command::Demo(Demo { records: 5, kafka: Some(_), .. })));
+        assert!(matches!(command("aqueduct status --json"), Command::Status(Status { json: true, .. })));
+        assert!(matches!(command("aqueduct migrate"), Command::Migrate(_)));
+        assert!(matches!(command("aqueduct resume users"), Command::Resume(Resume { pipeline: Some(_), .. })));
+        let Command::Simulate(simulate) = command("aqueduct simulate --listen [::1]:0 --fail-every 3 --delay 200ms") else {
+            panic!("simulate is simulate")
+        };
+        assert_eq!((simulate.fail_every, simulate.fail_status, simulate.rate_limit), (Some(3), 503, false));
+        assert_eq!(simulate.delay, Some(Duration::from_millis(200)));
+    }
+
+    #[test]
+    fn wrong_usage_exits_64_and_help_exits_0() {
+        for wrong in ["aqueduct", "aqueduct fly", "aqueduct run --twice", "aqueduct demo --records 0", "aqueduct demo --records x"] {
+            assert_eq!(code(wrong), 64, "{wrong}");
+        }
+        for asked in ["aqueduct --help", "aqueduct --version", "aqueduct run --help"] {
+            assert_eq!(code(asked), 0, "{asked}");
+        }
+    }
+}

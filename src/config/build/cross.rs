@@ -1,0 +1,81 @@
+//! What no table can see alone: names that collide, and settings that have no effect together.
+
+use std::collections::BTreeMap;
+
+use crate::config::{
+    section::Section,
+    settings::{Brokers, Pipeline, Settings, Shards, Source},
+    tree::Value,
+};
+
+/// Reports pipelines of one name, and topics that two pipelines would fill.
+pub(super) fn check(sections: &[Section<'_>]) {
+    let mut names: BTreeMap<String, &Section<'_>> = BTreeMap::new();
+    let mut topics: BTreeMap<String, String> = BTreeMap::new();
+    for section in sections {
+        let Some(name) = text_of(section, "name") else { continue };
+        if names.insert(name.clone(), section).is_some() {
+            section.problem("name", format!("another pipeline is named \"{name}\" too; give it a name of its own"));
+            continue;
+        }
+        let topic_section = section.child("topic", "pipeline[].topic");
+        let (topic, place) = match text_of(&topic_section, "name") {
+            Some(topic) => (topic, &topic_section),
+            None => (name.clone(), section),
+        };
+        for claimed in [topic, format!("{name}.cursors")] {
+            if let Some(other) = topics.insert(claimed.clone(), name.clone()) {
+                let whose = if other == name { "this pipeline's cursors".to_owned() } else { format!("pipeline \"{other}\"") };
+                place.problem("name", format!("the topic \"{claimed}\" belongs to {whose} already; take another one"));
+            }
+        }
+    }
+}
+
+fn text_of(section: &Section<'_>, name: &str) -> Option<String> {
+    match &section.entry(name)?.node.value {
+        Value::Text(text) => Some(text.value.clone()),
+        _ => None,
+    }
+}
+
+/// Notes what works, but not as it may have been meant.
+pub(super) fn note(settings: &Settings, root: &Section<'_>, sections: &[Section<'_>]) {
+    let is_embedded = settings.kafka.brokers == Brokers::Embedded;
+    if is_embedded && !settings.kafka.properties.is_empty() {
+        root.child("kafka", "kafka").note("properties", "has no effect with brokers = \"embedded\"");
+    }
+    for (pipeline, section) in settings.pipelines.iter().zip(sections) {
+        let topic = section.child("topic", "pipeline[].topic");
+        if is_embedded && pipeline.topic.replication > 1 {
+            topic.note("replication", "has no effect with brokers = \"embedded\", which keeps one copy on this machine's disk");
+        }
+        note_idle(pipeline, &section.child("actors", "pipeline[].actors"));
+    }
+}
+
+fn note_idle(pipeline: &Pipeline, section: &Section<'_>) {
+    let partitions = pipeline.topic.partitions as usize;
+    let shards = match &pipeline.source {
+        Source::Http(http) => match &http.shards {
+            Shards::Stripes(stripes) => *stripes as usize,
+            Shards::Declared(sets) => sets.len(),
+        },
+        Source::None => 0,
+    };
+    let actors = pipeline.actors;
+    let kinds = [
+        ("fetchers", actors.fetchers, shards, "shards"),
+        ("producers", actors.producers, shards, "shards"),
+        ("consumers", actors.consumers, partitions, "partitions"),
+        ("transformers", actors.transformers, partitions, "partitions"),
+        ("writers", actors.writers, partitions, "partitions"),
+    ];
+    for (name, count, of_work, unit) in kinds {
+        // Without the key there is nothing to correct.
+        if section.is_set(name) && count > of_work {
+            let idle = count - of_work;
+            section.note(name, format!("{idle} of {count} will have nothing to do: there are {of_work} {unit}"));
+        }
+    }
+}

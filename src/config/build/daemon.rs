@@ -1,0 +1,130 @@
+//! `[daemon]`, `[kafka]`, `[postgres]`, `[supervision]`.
+
+use crate::config::{
+    keys::Kind,
+    names,
+    section::Section,
+    settings::{
+        Daemon, Kafka, LogFormat, LogLevel, OnEscalate, Postgres, PostgresUrl, Secret, Supervision,
+    },
+    tree::Node,
+    values,
+};
+
+pub(super) fn daemon(section: &Section<'_>) -> Option<Daemon> {
+    let state_dir = match section.is_set("state_dir") {
+        true => section.path("state_dir"),
+        false => {
+            let by_default = section.context.environment.state_dir();
+            if by_default.is_none() {
+                let message = "cannot be guessed, as neither STATE_DIRECTORY nor HOME is set; write state_dir = \"/some/directory\"";
+                section.problem("state_dir", message);
+            }
+            by_default
+        }
+    };
+    let http = section.address("http");
+    let log_level = match section.choice("log_level") {
+        "error" => LogLevel::Error,
+        "warning" => LogLevel::Warning,
+        "debug" => LogLevel::Debug,
+        "trace" => LogLevel::Trace,
+        _ => LogLevel::Info,
+    };
+    let log_format = match section.choice("log_format") {
+        "json" => LogFormat::Json,
+        "journald" => LogFormat::Journald,
+        _ => LogFormat::Terminal,
+    };
+    Some(Daemon { state_dir: state_dir?, http, log_level, log_format })
+}
+
+/// What the guarantee stands on, or what another key says. aqueduct sets these itself.
+const OWN_PROPERTIES: &[&str] = &[
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "delivery.report.only.error",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "group.id",
+    "group.protocol",
+    "isolation.level",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "transactional.id",
+];
+
+pub(super) fn kafka(section: &Section<'_>) -> Option<Kafka> {
+    let brokers = section.parsed("brokers", names::brokers);
+    let properties = section.secret_map("properties", |name, _| match name {
+        "bootstrap.servers" | "metadata.broker.list" => Some("is written as brokers in [kafka]; move it there".to_owned()),
+        _ if OWN_PROPERTIES.contains(&name) => {
+            Some("is set by aqueduct itself: \"exactly once\" stands on it; remove it".to_owned())
+        }
+        _ => None,
+    });
+    Some(Kafka { brokers: brokers?, properties })
+}
+
+pub(super) fn postgres(section: &Section<'_>) -> Option<Postgres> {
+    let url = if section.is_set("url") && section.is_set("url_file") {
+        section.problem("url_file", "url is there too; keep one of them");
+        None
+    } else if section.is_set("url_file") {
+        section.secret_file("url_file").and_then(|secret| {
+            checked_url(secret.expose()).map_err(|message| section.problem("url_file", format!("what is in it {message}"))).ok()
+        })
+    } else {
+        section.parsed("url", postgres_url)
+    };
+    let migrate = section.flag("migrate");
+    let migrations = section.path("migrations");
+    if let Some(directory) = migrations.as_ref().filter(|directory| !directory.is_dir()) {
+        let message = format!("there is no directory {}; create it or remove the key", directory.display());
+        section.problem("migrations", message);
+    }
+    let synchronous_commit = section.flag("synchronous_commit");
+    Some(Postgres { url: url?, migrate, migrations, synchronous_commit })
+}
+
+fn postgres_url(node: &Node, kind: &Kind) -> Result<PostgresUrl, String> {
+    checked_url(&values::filled(node, kind)?.value)
+}
+
+/// Only the form is checked: libpq takes more (several hosts, sockets) than a general URL parser does.
+fn checked_url(text: &str) -> Result<PostgresUrl, String> {
+    let text = text.trim();
+    let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
+    match text {
+        "embedded" => Ok(PostgresUrl::Embedded),
+        _ if is_url && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) => {
+            Ok(PostgresUrl::Url(Secret::new(text)))
+        }
+        _ => Err("is not an address of PostgreSQL; write \"embedded\" or \"postgres://user@host:5432/database\"".to_owned()),
+    }
+}
+
+pub(super) fn supervision(section: &Section<'_>) -> Option<Supervision> {
+    let (window, backoff, backoff_max) = (section.span("window"), section.span("backoff"), section.span("backoff_max"));
+    if backoff.zip(backoff_max).is_some_and(|(first, longest)| first > longest) {
+        let name = if section.is_set("backoff") { "backoff" } else { "backoff_max" };
+        section.problem(name, "backoff is longer than backoff_max; make backoff_max the longer one");
+    }
+    let (stall_after, grace) = (section.span("stall_after"), section.span("grace"));
+    let on_escalate = match section.choice("on_escalate") {
+        "exit" => OnEscalate::Exit,
+        _ => OnEscalate::Park,
+    };
+    let max_restarts = section.count32("max_restarts");
+    Some(Supervision {
+        max_restarts,
+        window: window?,
+        backoff: backoff?,
+        backoff_max: backoff_max?,
+        stall_after: stall_after?,
+        grace: grace?,
+        on_escalate,
+    })
+}

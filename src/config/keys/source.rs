@@ -1,0 +1,180 @@
+//! `[pipeline.source]` and how it pages.
+
+use std::time::Duration;
+
+use super::{Fallback::*, Key, Kind};
+
+const TABLE: &str = "pipeline[].source";
+const PAGINATE: &str = "pipeline[].source.paginate";
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        table: TABLE,
+        name: "kind",
+        kind: Kind::Choice { built: &["http", "none"], planned: &["exec"] },
+        default: Required,
+        sentence: "Where records come from: \"http\", or \"none\" if other programs fill the topic.",
+    },
+    Key {
+        table: TABLE,
+        name: "url",
+        kind: Kind::HttpUrl,
+        default: Required,
+        sentence: "The address, without the parameters that query and paginate add.",
+    },
+    Key {
+        table: TABLE,
+        name: "method",
+        kind: Kind::Choice { built: &["GET"], planned: &["POST", "PUT", "PATCH"] },
+        default: Is("\"GET\""),
+        sentence: "The HTTP method: \"GET\".",
+    },
+    Key {
+        table: TABLE,
+        name: "records",
+        kind: Kind::JsonPath,
+        default: Required,
+        sentence: "The JSONPath (RFC 9535) of the records in a page.",
+    },
+    Key {
+        table: TABLE,
+        name: "key",
+        kind: Kind::JsonPath,
+        default: Unset,
+        sentence: "The JSONPath of the message key in a record; records with the same key keep their order. With \"upsert\" \
+                   it should be the table's key.",
+    },
+    Key {
+        table: TABLE,
+        name: "every",
+        kind: Kind::Span { min: Duration::from_millis(100), max: Duration::from_secs(366 * 86_400) },
+        default: Unset,
+        sentence: "The time from the start of one sweep over the pages to the start of the next; without it there is one sweep.",
+    },
+    Key {
+        table: TABLE,
+        name: "rate",
+        kind: Kind::Rate,
+        default: Unset,
+        sentence: "The most requests, as \"count in duration\", over all shards of this daemon.",
+    },
+    Key {
+        table: TABLE,
+        name: "timeout",
+        kind: Kind::Span { min: Duration::from_millis(10), max: DAY },
+        default: Is("\"30s\""),
+        sentence: "The deadline of a whole request, body included.",
+    },
+    Key {
+        table: TABLE,
+        name: "shards",
+        kind: Kind::Shards,
+        default: Is("1"),
+        sentence: "How the source is split: a number of stripes of its pages, or a list of parameter sets like \
+                   [{ nat = \"fr\" }, { nat = \"de\" }].",
+    },
+    Key {
+        table: TABLE,
+        name: "query",
+        kind: Kind::Map,
+        default: Unset,
+        sentence: "Query parameters of every request.",
+    },
+    Key {
+        table: TABLE,
+        name: "headers",
+        kind: Kind::Map,
+        default: Unset,
+        sentence: "Headers of every request.",
+    },
+    Key {
+        table: TABLE,
+        name: "body",
+        kind: Kind::Planned("this version sends GET requests, which have none"),
+        default: Unset,
+        sentence: "The body of every request.",
+    },
+    Key {
+        table: TABLE,
+        name: "auth",
+        kind: Kind::Planned("this version logs in by a header: [pipeline.source.headers], Authorization = \"Bearer ${TOKEN}\""),
+        default: Unset,
+        sentence: "How requests are authorised.",
+    },
+    Key {
+        table: PAGINATE,
+        name: "kind",
+        kind: Kind::Choice {
+            built: &["single", "page"],
+            planned: &["offset", "cursor", "next_url", "link_header"],
+        },
+        default: Is("\"single\""),
+        sentence: "How to get from page to page: \"single\" (one request is the whole sweep) or \"page\" (a page number in \
+                   the query).",
+    },
+    Key {
+        table: PAGINATE,
+        name: "param",
+        kind: Kind::Text,
+        default: Is("\"page\""),
+        sentence: "The query parameter that takes the page number.",
+    },
+    Key {
+        table: PAGINATE,
+        name: "first",
+        kind: Kind::Count { unit: "pages", min: 0, max: i64::MAX as u64 },
+        default: Is("1"),
+        sentence: "The number of the first page.",
+    },
+    Key {
+        table: PAGINATE,
+        name: "max_records",
+        kind: Kind::Count { unit: "records", min: 1, max: i64::MAX as u64 },
+        default: Unset,
+        sentence: "Stop rule: a sweep ends with this many records over all shards; the last page is cut to fit.",
+    },
+    Key {
+        table: PAGINATE,
+        name: "stop",
+        kind: Kind::Choice { built: &["empty", "short"], planned: &[] },
+        default: Unset,
+        sentence: "Stop rule: \"empty\" ends a sweep at a page without records, \"short\" at a page with fewer than the one \
+                   before.",
+    },
+    Key {
+        table: PAGINATE,
+        name: "last",
+        kind: Kind::Count { unit: "pages", min: 0, max: i64::MAX as u64 },
+        default: Unset,
+        sentence: "Stop rule: the number of the last page.",
+    },
+    Key {
+        table: PAGINATE,
+        name: "total",
+        kind: Kind::JsonPath,
+        default: Unset,
+        sentence: "Stop rule: the JSONPath of the number in a page that says how many records there are in all.",
+    },
+    Key {
+        table: PAGINATE,
+        name: "limit_param",
+        kind: Kind::Planned("it belongs to the kind \"offset\"; this version has \"single\" and \"page\""),
+        default: Unset,
+        sentence: "The query parameter that takes the page's size.",
+    },
+    Key {
+        table: PAGINATE,
+        name: "limit",
+        kind: Kind::Planned("it belongs to the kind \"offset\"; this version has \"single\" and \"page\""),
+        default: Unset,
+        sentence: "The size of a page in records.",
+    },
+    Key {
+        table: PAGINATE,
+        name: "path",
+        kind: Kind::Planned("it belongs to the kinds \"cursor\" and \"next_url\"; this version has \"single\" and \"page\""),
+        default: Unset,
+        sentence: "The JSONPath of the next page's token.",
+    },
+];
