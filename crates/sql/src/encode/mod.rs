@@ -206,6 +206,11 @@ impl Encoder {
         sort_key::is_exact(&self.fields[position])
     }
 
+    /// Whether the column can be sorted by; values that are serialised as JSON cannot.
+    pub fn sorts(&self, position: usize) -> bool {
+        sort_key::exists(&self.fields[position])
+    }
+
     /// Encodes `rows` of a batch into `tuples` (which is cleared first); what cannot be written is added to `failures`.
     pub fn encode(
         &self,

@@ -24,6 +24,7 @@ type KeyWriter<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
 pub struct SortKeys {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    with_null: Vec<usize>,
 }
 
 impl SortKeys {
@@ -40,11 +41,13 @@ impl SortKeys {
         let mut keys = Self {
             bytes: Vec::new(),
             ends: Vec::with_capacity(rows.len()),
+            with_null: Vec::new(),
         };
-        for row in rows {
+        for (index, row) in rows.enumerate() {
             for (nulls, write) in &writers {
                 if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                     keys.bytes.push(0);
+                    keys.with_null.push(index);
                 } else {
                     keys.bytes.push(1);
                     write(row, &mut keys.bytes);
@@ -60,6 +63,11 @@ impl SortKeys {
         let start = if index == 0 { 0 } else { self.ends[index - 1] };
         &self.bytes[start..self.ends[index]]
     }
+
+    /// Whether a column of the `index`-th key is NULL, which to SQL is equal to nothing.
+    pub fn has_null(&self, index: usize) -> bool {
+        self.with_null.binary_search(&index).is_ok()
+    }
 }
 
 /// PostgreSQL rounds to a `timestamp(n)` or a `numeric(p, s)`, cuts blanks off for `varchar(n)` and ignores them in
@@ -72,6 +80,10 @@ pub(super) fn is_exact(field: &Field) -> bool {
         oid::FLOAT8 => matches!(field.source.data_type(), DataType::Float32 | DataType::Float64),
         _ => false,
     }
+}
+
+pub(super) fn exists(field: &Field) -> bool {
+    !matches!(field.kind, Kind::JsonFromValue { .. })
 }
 
 fn writer<'a>(field: &Field, array: &'a dyn Array) -> Option<KeyWriter<'a>> {
