@@ -1,1 +1,25 @@
-//! TODO
+//! PostgreSQL, through diesel: sessions, the fence, the dead letters, the counts, the migrations, a server of our own.
+//!
+//! Invariant: rows, dead letters, counts and `next_offset` are committed together or not at all. Everything here that
+//! moves an offset therefore takes a [`Session`] and works inside the caller's transaction.
+
+mod connect_info;
+pub mod dead_letters;
+mod error;
+pub mod ledger;
+mod migrate;
+pub mod offsets;
+#[allow(missing_docs)]
+pub mod schema;
+mod server_error;
+mod session;
+mod sqlstate;
+mod types;
+mod verdicts;
+
+pub use connect_info::{ConnectInfo, SessionLimits};
+pub use error::StoreError;
+pub use migrate::{migrate, pending, redo};
+pub use server_error::ServerError;
+pub use session::Session;
+pub use verdicts::Remedy;

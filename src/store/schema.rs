@@ -1,0 +1,58 @@
+// @generated automatically by Diesel CLI.
+
+pub mod aqueduct {
+    diesel::table! {
+        aqueduct.dead_letters (id) {
+            id -> Int8,
+            pipeline -> Text,
+            topic -> Text,
+            topic_id -> Uuid,
+            partition -> Int4,
+            record_offset -> Int8,
+            stage -> Text,
+            reason -> Text,
+            sqlstate -> Nullable<Text>,
+            table_name -> Nullable<Text>,
+            key -> Nullable<Bytea>,
+            payload -> Nullable<Bytea>,
+            headers -> Jsonb,
+            record_timestamp -> Nullable<Timestamptz>,
+            failed_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        aqueduct.offsets (pipeline, topic, partition) {
+            pipeline -> Text,
+            topic -> Text,
+            partition -> Int4,
+            topic_id -> Uuid,
+            epoch -> Int8,
+            next_offset -> Int8,
+            owner -> Text,
+            backend_pid -> Int4,
+            consumed -> Int8,
+            applied -> Int8,
+            filtered -> Int8,
+            dead -> Int8,
+            skipped -> Int8,
+            claimed_at -> Timestamptz,
+            updated_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        aqueduct.row_counts (pipeline, topic, partition, table_name) {
+            pipeline -> Text,
+            topic -> Text,
+            partition -> Int4,
+            table_name -> Text,
+            inserted -> Int8,
+            updated -> Int8,
+            unchanged -> Int8,
+            superseded -> Int8,
+        }
+    }
+
+    diesel::allow_tables_to_appear_in_same_query!(dead_letters, offsets, row_counts,);
+}
