@@ -7,6 +7,7 @@ mod connect_info;
 pub mod dead_letters;
 mod error;
 pub mod ledger;
+pub mod load;
 mod migrate;
 pub mod offsets;
 #[allow(missing_docs)]

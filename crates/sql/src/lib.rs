@@ -5,6 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+pub mod encode;
+
 pub use arrow;
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 

@@ -1,0 +1,97 @@
+//! `uuid`, from text or from 16 bytes. Arrow has no type of its own for it.
+
+use arrow::array::Array;
+
+use super::{
+    Refusal,
+    bytes::{bytes_at, text_at},
+    refusal,
+    write::{Writer, fixed},
+};
+
+pub(super) fn from_text(array: &dyn Array) -> Option<Writer<'_>> {
+    let at = text_at(array)?;
+    Some(Box::new(move |row, out| {
+        fixed(out, parse(at(row)).ok_or_else(malformed)?);
+        Ok(())
+    }))
+}
+
+pub(super) fn from_binary(array: &dyn Array) -> Option<Writer<'_>> {
+    let at = bytes_at(array)?;
+    Some(Box::new(move |row, out| {
+        fixed(out, <[u8; 16]>::try_from(at(row)).map_err(|_| malformed())?);
+        Ok(())
+    }))
+}
+
+fn malformed() -> Box<Refusal> {
+    refusal("22P02", "invalid input syntax for type uuid")
+}
+
+/// What PostgreSQL's `uuid_in` takes: 32 hexadecimal digits of any case, a hyphen allowed after each group of four,
+/// all of it in braces or not.
+pub(super) fn parse(text: &str) -> Option<[u8; 16]> {
+    let text = text.as_bytes();
+    let mut rest = match text {
+        [b'{', inner @ .., b'}'] => inner,
+        _ => text,
+    };
+    let mut uuid = [0; 16];
+    for (index, byte) in uuid.iter_mut().enumerate() {
+        let (&[high, low], after) = rest.split_first_chunk::<2>()?;
+        *byte = hex(high)? << 4 | hex(low)?;
+        rest = match after {
+            [b'-', after @ ..] if index % 2 == 1 && index < 15 => after,
+            _ => after,
+        };
+    }
+    rest.is_empty().then_some(uuid)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: [u8; 16] = 0xa0ee_bc99_9c0b_4ef8_bb6d_6bb9_bd38_0a11_u128.to_be_bytes();
+
+    #[test]
+    fn every_form_that_postgresql_takes_is_taken() {
+        for text in [
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+            "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+            "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}",
+            "a0eebc999c0b4ef8bb6d6bb9bd380a11",
+            "a0ee-bc99-9c0b-4ef8-bb6d-6bb9-bd38-0a11",
+            "{a0eebc99-9c0b4ef8-bb6d6bb9-bd380a11}",
+        ] {
+            assert_eq!(parse(text), Some(UUID), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1",
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a111",
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g",
+            "a0eebc99--9c0b-4ef8-bb6d-6bb9bd380a11",
+            "a0e-ebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+            "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11-",
+            "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+            " a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

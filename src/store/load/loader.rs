@@ -1,0 +1,486 @@
+//! Writes batches: what a writer keeps for its pipeline, and the transaction itself.
+
+use std::{collections::BTreeMap, mem};
+
+use diesel::{
+    QueryableByName, RunQueryDsl,
+    connection::SimpleConnection,
+    sql_types::{BigInt, Nullable},
+};
+
+use super::{
+    batch::{LoadBatch, Outcome},
+    bisect::{self, Attempt, Search},
+    copy::copy_in,
+    prepared::Prepared,
+    rows::Rows,
+};
+use crate::{
+    config::settings,
+    model::{RecordCounts, Rejected, RowCounts},
+    sql::{arrow::datatypes::SchemaRef, encode::RowFailure},
+    store::{Remedy, Session, StoreError, dead_letters, ledger, offsets},
+};
+
+/// A table of the pipeline and what its query yields.
+#[derive(Clone, Debug)]
+pub struct TableSpec {
+    /// As configured.
+    pub table: settings::Table,
+    /// The query's columns, with or without the lineage.
+    pub schema: SchemaRef,
+}
+
+/// Writes a pipeline's batches through one session at a time. On a new session it makes itself ready again.
+pub struct Loader {
+    specs: Vec<TableSpec>,
+    prepared: Vec<Prepared>,
+    /// The backend on which `prepared` holds: its temporary tables are there.
+    backend_pid: Option<i32>,
+    rows: Vec<Rows>,
+    num_attempts: u64,
+    /// What the last transaction would have settled, for the case that its answer was lost.
+    last: Option<(offsets::Fence, Summary)>,
+}
+
+/// What a transaction settles.
+#[derive(Clone, Default)]
+struct Summary {
+    counts: RecordCounts,
+    rows: Vec<RowCounts>,
+    dead: Vec<Rejected>,
+}
+
+/// Why a transaction cannot go on.
+enum Stop {
+    /// As it says.
+    Error(StoreError),
+    /// The server does not know the types or names any more that were read: read them again, once.
+    Stale(StoreError),
+    /// Too many dead letters.
+    Braked(Vec<Rejected>),
+    /// The caller's gate was shut.
+    GateShut,
+    /// The fence did not let it through.
+    Fenced,
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Loader {
+    /// A loader that has not touched a server yet.
+    pub fn new(specs: Vec<TableSpec>) -> Self {
+        let rows = specs.iter().map(|_| Rows::default()).collect();
+        Self {
+            specs,
+            prepared: Vec::new(),
+            backend_pid: None,
+            rows,
+            num_attempts: 0,
+            last: None,
+        }
+    }
+
+    /// Reads every table, creates what is to be created, and checks that the queries fit; all problems at once.
+    /// [`Loader::write_batch`] does it by itself when the session is new.
+    pub fn prepare(&mut self, session: &mut Session) -> Result<(), StoreError> {
+        self.backend_pid = None;
+        self.prepared.clear();
+        let mut problems = Vec::new();
+        for (index, spec) in self.specs.iter().enumerate() {
+            match Prepared::new(session, spec, index) {
+                Ok(prepared) => self.prepared.push(prepared),
+                Err(StoreError::Mismatch { place, problem }) => problems.push((place, problem)),
+                Err(error) => return Err(error),
+            }
+        }
+        if problems.is_empty() {
+            self.backend_pid = Some(session.backend_pid());
+            return Ok(());
+        }
+        let (place, problem) = problems.remove(0);
+        let rest = problems
+            .into_iter()
+            .map(|(place, problem)| format!("; {place}: {problem}"));
+        Err(StoreError::Mismatch {
+            place,
+            problem: problem + &rest.collect::<String>(),
+        })
+    }
+
+    /// How many times rows were sent to be written, over all batches: one a batch, and the bisections.
+    pub fn num_attempts(&self) -> u64 {
+        self.num_attempts
+    }
+
+    /// Writes a batch in one transaction. `gate` is asked last, just before the offset moves: `false` = roll back,
+    /// [`Outcome::Lost`].
+    ///
+    /// [`StoreError::Commit`]: ask [`Loader::settle_unknown`] on a new session. [`Remedy::RetrySmaller`]: try again,
+    /// then [`LoadBatch::split`]. Whatever the error, nothing was written but in the first case.
+    pub fn write_batch(
+        &mut self,
+        session: &mut Session,
+        batch: &LoadBatch<'_>,
+        gate: &mut dyn FnMut() -> bool,
+    ) -> Result<Outcome, StoreError> {
+        if self.backend_pid != Some(session.backend_pid()) {
+            self.prepare(session)?;
+        }
+        let mut stopped = self.try_batch(session, batch, gate);
+        if let Err(Stop::Stale(_)) = stopped {
+            self.prepare(session)?;
+            stopped = self.try_batch(session, batch, gate);
+        }
+        match stopped {
+            Ok(summary) => Ok(settled(batch, summary)),
+            Err(Stop::Error(error)) => Err(error),
+            Err(Stop::Stale(error)) => Err(StoreError::Mismatch {
+                place: self
+                    .specs
+                    .iter()
+                    .map(|spec| spec.table.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                problem: format!("its types were read again, and still: {}", error.reason()),
+            }),
+            Err(Stop::Braked(dead)) => Ok(Outcome::Braked { dead }),
+            Err(Stop::GateShut) => Ok(Outcome::Lost),
+            Err(Stop::Fenced) => self.decide(session, batch),
+        }
+    }
+
+    /// After [`StoreError::Commit`], on a session that works: whether the batch is settled.
+    /// [`Outcome::NotWritten`] = write it again.
+    pub fn settle_unknown(&mut self, session: &mut Session, batch: &LoadBatch<'_>) -> Result<Outcome, StoreError> {
+        match offsets::decide(session, &batch.fence, batch.next_offset)? {
+            offsets::Decision::NotYet => Ok(Outcome::NotWritten),
+            decision => self.outcome_of(decision, batch),
+        }
+    }
+
+    /// The fence did not move: why?
+    fn decide(&mut self, session: &mut Session, batch: &LoadBatch<'_>) -> Result<Outcome, StoreError> {
+        let decision = offsets::decide(session, &batch.fence, batch.next_offset)?;
+        self.outcome_of(decision, batch)
+    }
+
+    fn outcome_of(&mut self, decision: offsets::Decision, batch: &LoadBatch<'_>) -> Result<Outcome, StoreError> {
+        use offsets::Decision;
+
+        let impossible = |problem: String| StoreError::Mismatch {
+            place: batch.fence.key.to_string(),
+            problem,
+        };
+        match decision {
+            Decision::Settled => {
+                let last = self.last.take().filter(|(fence, _)| *fence == batch.fence);
+                Ok(settled(batch, last.map(|(_, summary)| summary).unwrap_or_default()))
+            }
+            Decision::NotMine => Ok(Outcome::Lost),
+            Decision::WentBack { .. } => Ok(Outcome::WentBack),
+            Decision::NotYet => Err(impossible("the offset is where it was, and could not be moved".into())),
+            Decision::Impossible { found } => Err(impossible(found)),
+        }
+    }
+
+    fn try_batch(
+        &mut self,
+        session: &mut Session,
+        batch: &LoadBatch<'_>,
+        gate: &mut dyn FnMut() -> bool,
+    ) -> Result<Summary, Stop> {
+        // Outside the transaction: it holds no lock while the encoder works.
+        let dead = self.encode(batch)?;
+        session.begin()?;
+        let mut rows = mem::take(&mut self.rows);
+        let written = self.write(session, batch, &rows, dead, gate);
+        rows.truncate(self.specs.len());
+        self.rows = rows;
+        let summary = match written {
+            Ok(summary) => summary,
+            Err(stop) => {
+                session.roll_back();
+                return Err(stop);
+            }
+        };
+        self.last = Some((batch.fence.clone(), summary.clone()));
+        session.commit()?;
+        self.last = None;
+        Ok(summary)
+    }
+
+    /// Encodes all rows; the records of those that cannot be encoded are dead.
+    fn encode(&mut self, batch: &LoadBatch<'_>) -> Result<BTreeMap<u32, Rejected>, StoreError> {
+        let num_tables = batch.rows.tables.len();
+        if num_tables != self.prepared.len() || batch.window.end > batch.records.len() {
+            return Err(StoreError::Mismatch {
+                place: batch.fence.key.to_string(),
+                problem: format!("rows of {num_tables} tables for {} queries", self.prepared.len()),
+            });
+        }
+        let mut dead = BTreeMap::new();
+        for (index, prepared) in self.prepared.iter().enumerate() {
+            let mut failures: Vec<(u32, RowFailure)> = Vec::new();
+            self.rows[index].encode(prepared, &batch.rows.tables[index], &batch.window, &mut failures)?;
+            for (record, failure) in failures {
+                let reason = format!("{} {}", failure.sqlstate, failure.reason);
+                dead.entry(record)
+                    .or_insert_with(|| batch.letter(record, &self.specs[index].table.name, reason));
+            }
+        }
+        Ok(dead)
+    }
+
+    /// Everything between BEGIN and COMMIT.
+    fn write(
+        &mut self,
+        session: &mut Session,
+        batch: &LoadBatch<'_>,
+        rows: &[Rows],
+        dead: BTreeMap<u32, Rejected>,
+        gate: &mut dyn FnMut() -> bool,
+    ) -> Result<Summary, Stop> {
+        let num_earlier = batch.earlier_letters().count();
+        let mut writing = Writing {
+            session,
+            batch,
+            specs: &self.specs,
+            prepared: &self.prepared,
+            rows,
+            counts: vec![RowCounts::default(); rows.len()],
+            staged: vec![false; rows.len()],
+            num_attempts: &mut self.num_attempts,
+            max_dead: batch.max_dead.saturating_sub(num_earlier),
+            dead,
+        };
+        if num_earlier > batch.max_dead || writing.dead.len() > writing.max_dead {
+            return Err(Stop::Braked(writing.letters()));
+        }
+        // Deferred constraints would fail at COMMIT, outside every savepoint.
+        writing.execute("set constraints", "SET CONSTRAINTS ALL IMMEDIATE")?;
+        let window = batch.window.start as u32..batch.window.end as u32;
+        let with_rows: Vec<u32> = window
+            .filter(|&record| rows.iter().any(|rows| rows.has(record)))
+            .collect();
+        let alive: Vec<u32> = with_rows
+            .iter()
+            .copied()
+            .filter(|record| !writing.dead.contains_key(record))
+            .collect();
+        bisect::write_all(&mut writing, &alive)?;
+
+        let num_applied = with_rows
+            .iter()
+            .filter(|record| !writing.dead.contains_key(record))
+            .count();
+        let (letters, row_counts) = (writing.letters(), mem::take(&mut writing.counts));
+        let consumed = batch.window.len() as u64;
+        let mut offsets_of_dead: Vec<i64> = letters.iter().map(|letter| letter.position.offset).collect();
+        offsets_of_dead.dedup();
+        let num_dead = offsets_of_dead.len() as u64;
+        let counts = RecordCounts {
+            consumed,
+            applied: num_applied as u64,
+            filtered: consumed.saturating_sub(num_applied as u64 + num_dead),
+            dead: num_dead,
+            skipped: 0,
+        };
+        let fence = &batch.fence;
+        dead_letters::insert(session, &fence.key.pipeline, fence.topic_id, &letters)?;
+        for (spec, counts) in self.specs.iter().zip(&row_counts) {
+            if *counts != RowCounts::default() {
+                ledger::add_row_counts(session, &fence.key, &spec.table.name, counts)?;
+            }
+        }
+        if !gate() {
+            return Err(Stop::GateShut);
+        }
+        if !offsets::advance(session, fence, batch.next_offset, &counts)? {
+            return Err(Stop::Fenced);
+        }
+        Ok(Summary {
+            counts,
+            rows: row_counts,
+            dead: letters,
+        })
+    }
+}
+
+fn settled(batch: &LoadBatch<'_>, summary: Summary) -> Outcome {
+    Outcome::Settled {
+        next_offset: batch.next_offset,
+        counts: summary.counts,
+        rows: summary.rows,
+        dead: summary.dead,
+    }
+}
+
+/// The part of a transaction in which rows are written and records found guilty.
+struct Writing<'a> {
+    session: &'a mut Session,
+    batch: &'a LoadBatch<'a>,
+    specs: &'a [TableSpec],
+    prepared: &'a [Prepared],
+    rows: &'a [Rows],
+    counts: Vec<RowCounts>,
+    /// Whether a table's stage holds rows of an attempt that succeeded.
+    staged: Vec<bool>,
+    num_attempts: &'a mut u64,
+    max_dead: usize,
+    dead: BTreeMap<u32, Rejected>,
+}
+
+#[derive(QueryableByName)]
+struct Merged {
+    #[diesel(sql_type = BigInt)]
+    inserted: i64,
+    #[diesel(sql_type = BigInt)]
+    updated: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    unchanged: Option<i64>,
+}
+
+/// What the server refused, where.
+struct Failed {
+    table: usize,
+    within_copy: bool,
+    error: StoreError,
+}
+
+/// What is known about a refused record.
+struct Refusal {
+    table: usize,
+    reason: String,
+}
+
+impl Writing<'_> {
+    fn execute(&mut self, operation: &'static str, statement: &str) -> Result<(), StoreError> {
+        let place = self.session.place().to_owned();
+        self.session
+            .conn()
+            .batch_execute(statement)
+            .map_err(|error| self.session.failed(operation, place, error))
+    }
+
+    /// The letters of this batch, in offset order.
+    fn letters(&self) -> Vec<Rejected> {
+        let mut letters: Vec<Rejected> = self
+            .batch
+            .earlier_letters()
+            .cloned()
+            .chain(self.dead.values().cloned())
+            .collect();
+        letters.sort_by_key(|letter| letter.position.offset);
+        letters
+    }
+
+    fn write_tables(&mut self, records: &[u32]) -> Result<Vec<RowCounts>, Failed> {
+        (0..self.prepared.len())
+            .map(|table| self.write_table(table, records))
+            .collect()
+    }
+
+    fn write_table(&mut self, table: usize, records: &[u32]) -> Result<RowCounts, Failed> {
+        let (prepared, rows) = (&self.prepared[table], &self.rows[table]);
+        let selection = rows.select(records, prepared);
+        let num_rows = selection.rows.len();
+        if num_rows == 0 {
+            return Ok(RowCounts::default());
+        }
+        let session = &mut *self.session;
+        let place = || prepared.target.place();
+        let failed = |within_copy, error| Failed {
+            table,
+            within_copy,
+            error,
+        };
+        let staged = prepared.upsert.is_some();
+        if let Some(upsert) = prepared.upsert.as_ref().filter(|_| self.staged[table]) {
+            let emptied = session.conn().batch_execute(&upsert.empty_stage);
+            emptied.map_err(|error| failed(false, session.failed("empty the stage", place(), error)))?;
+        }
+        let append = |index, out: &mut Vec<u8>| rows.append(&selection, index, staged, out);
+        let num_copied = copy_in(session.conn(), &prepared.copy_target, num_rows, append)
+            .map_err(|error| failed(true, session.failed("copy rows", place(), error)))?;
+        let Some(upsert) = &prepared.upsert else {
+            return Ok(RowCounts {
+                inserted: num_copied as u64,
+                ..RowCounts::default()
+            });
+        };
+        self.staged[table] = true;
+        let merged: Merged = diesel::sql_query(&upsert.merge)
+            .get_result(session.conn())
+            .map_err(|error| failed(false, session.failed("merge rows", place(), error)))?;
+        let count = |value: i64| value.max(0).cast_unsigned();
+        let (inserted, updated) = (count(merged.inserted), count(merged.updated));
+        let rest = (num_copied as u64).saturating_sub(inserted + updated);
+        let unchanged = merged.unchanged.map_or(rest, count).min(rest);
+        let superseded = selection.num_superseded + rest - unchanged;
+        Ok(RowCounts {
+            inserted,
+            updated,
+            unchanged,
+            superseded,
+        })
+    }
+}
+
+impl Search for Writing<'_> {
+    type Refusal = Refusal;
+    type Error = Stop;
+
+    fn attempt(&mut self, records: &[u32]) -> Result<Attempt<Refusal>, Stop> {
+        *self.num_attempts += 1;
+        let staged = self.staged.clone();
+        self.execute("set savepoint", "SAVEPOINT aqueduct_attempt")?;
+        let failed = match self.write_tables(records) {
+            Ok(counts) => {
+                self.execute("release savepoint", "RELEASE SAVEPOINT aqueduct_attempt")?;
+                self.counts
+                    .iter_mut()
+                    .zip(counts)
+                    .for_each(|(sum, counts)| *sum += counts);
+                return Ok(Attempt::Written);
+            }
+            Err(failed) => failed,
+        };
+        let Failed {
+            table,
+            within_copy,
+            error,
+        } = failed;
+        match error.remedy(within_copy) {
+            Remedy::Bisect => {}
+            Remedy::RetrySmaller if self.batch.reject_if_too_large && records.len() == 1 => {}
+            Remedy::ReadTypes => return Err(Stop::Stale(error)),
+            _ => return Err(Stop::Error(error)),
+        }
+        self.execute(
+            "roll back to savepoint",
+            "ROLLBACK TO SAVEPOINT aqueduct_attempt; RELEASE SAVEPOINT aqueduct_attempt",
+        )?;
+        self.staged = staged;
+        Ok(Attempt::Refused(Refusal {
+            table,
+            reason: error.reason(),
+        }))
+    }
+
+    fn reject(&mut self, record: u32, refusal: Refusal) -> Result<(), Stop> {
+        let letter = self
+            .batch
+            .letter(record, &self.specs[refusal.table].table.name, refusal.reason);
+        self.dead.insert(record, letter);
+        if self.dead.len() > self.max_dead {
+            Err(Stop::Braked(self.letters()))
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The bulk load: one batch is one transaction of rows, dead letters, counts and offset.
+//!
+//! Invariant: every record of a batch has its fate in that transaction, or the transaction does not commit. What the
+//! server refuses is found by bisection with savepoints *inside* it, so that a bad record never costs its neighbours
+//! theirs. A record is refused as a whole: from all tables of its pipeline.
+
+mod batch;
+mod bisect;
+mod copy;
+mod create;
+mod identifier;
+mod loader;
+mod merge;
+mod prepared;
+mod rows;
+mod target;
+
+pub use batch::{LoadBatch, Outcome};
+pub use loader::{Loader, TableSpec};
+pub use target::{Target, TargetColumn};

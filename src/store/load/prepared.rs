@@ -1,0 +1,230 @@
+//! One table made ready on one session: checked against its query, with its encoder, its statements and its stage.
+
+use diesel::connection::SimpleConnection;
+
+use super::{create::create_table, identifier, loader::TableSpec, merge::Merge, target::Target};
+use crate::{
+    config::settings::Mode,
+    sql::encode::{Encoder, oid},
+    store::{Session, StoreError},
+};
+
+/// What a session keeps for one table.
+pub(super) struct Prepared {
+    /// As it was when it was read.
+    pub target: Target,
+    /// Writes the query's columns.
+    pub encoder: Encoder,
+    /// What COPY writes to: the target or the stage.
+    pub copy_target: String,
+    /// Places of the columns by which rows are sorted; empty = they stay in record order.
+    pub sort: Vec<usize>,
+    /// For `upsert`.
+    pub upsert: Option<Upsert>,
+}
+
+/// The rest of an `upsert`.
+pub(super) struct Upsert {
+    /// Merges the stage into the target.
+    pub merge: String,
+    /// Empties the stage.
+    pub empty_stage: String,
+    /// The place of the column that says which version is newer.
+    pub order_by: Option<usize>,
+    /// The stage's sequence says which of equal keys is the newest, not where a row is to be inserted.
+    pub sequence_is_age: bool,
+}
+
+impl Prepared {
+    /// Reads the table, creates it where that is asked for, checks it, and creates the stage. `index` keeps the stages
+    /// of one session apart.
+    pub(super) fn new(session: &mut Session, spec: &TableSpec, index: usize) -> Result<Self, StoreError> {
+        let table = &spec.table;
+        let mismatch = |problem: String| StoreError::Mismatch {
+            place: format!("table {}", table.name),
+            problem,
+        };
+        let mut target = Target::read(session, &table.name)?;
+        if target.is_none() && table.create {
+            create_table(session, table, &spec.schema)?;
+            target = Target::read(session, &table.name)?;
+        }
+        let target = target.ok_or_else(|| {
+            mismatch("the table does not exist; create it in a migration, or set create = true".into())
+        })?;
+        let columns: Vec<_> = target.columns.iter().map(|column| column.encode.clone()).collect();
+        let encoder = Encoder::new(&columns, &spec.schema).map_err(|problems| mismatch(problems.join("; ")))?;
+        let problems = problems(&target, &encoder, spec);
+        if !problems.is_empty() {
+            return Err(mismatch(problems.join("; ")));
+        }
+        match table.mode {
+            Mode::Append => Ok(Self::append(target, encoder)),
+            Mode::Upsert => Self::upsert(session, target, encoder, spec, index),
+        }
+    }
+
+    fn append(target: Target, encoder: Encoder) -> Self {
+        let copy_target = format!(
+            "{}.{} ({})",
+            identifier::quote(&target.schema),
+            identifier::quote(&target.name),
+            identifier::list("", encoder.columns().map(|column| column.name.as_str()))
+        );
+        let places = |index: &Vec<String>| -> Option<Vec<usize>> {
+            index
+                .iter()
+                .map(|name| encoder.position(name).filter(|&place| encoder.sorts(place)))
+                .collect()
+        };
+        // A key with a part that is not written (a serial) is in the order of arrival by itself.
+        let sort = target.unique.first().and_then(places).unwrap_or_default();
+        Self {
+            target,
+            encoder,
+            copy_target,
+            sort,
+            upsert: None,
+        }
+    }
+
+    fn upsert(
+        session: &mut Session,
+        target: Target,
+        encoder: Encoder,
+        spec: &TableSpec,
+        index: usize,
+    ) -> Result<Self, StoreError> {
+        let key = &spec.table.key;
+        let sort: Vec<usize> = key.iter().filter_map(|name| encoder.position(name)).collect();
+        let equal_as_bytes = |name: &String| target.column(name).is_some_and(|column| column.equal_as_bytes);
+        let exact = sort.iter().all(|&place| encoder.key_is_exact(place)) && key.iter().all(equal_as_bytes);
+        let stage = identifier::quote(&format!("aqueduct_stage_{index}_{}", target.oid));
+        let order_by = spec.table.order_by.as_deref();
+        let merge = Merge {
+            target: &target,
+            columns: encoder
+                .columns()
+                .filter_map(|column| target.column(&column.name))
+                .collect(),
+            key,
+            order_by: order_by.and_then(|name| target.column(name)),
+            inexact_key: !exact,
+            stage: &stage,
+        };
+        session
+            .conn()
+            .batch_execute(&merge.create_stage())
+            .map_err(|error| session.failed("create the stage", target.place(), error))?;
+        let upsert = Upsert {
+            merge: merge.statement(),
+            empty_stage: merge.empty_stage(),
+            order_by: order_by.and_then(|name| encoder.position(name)),
+            sequence_is_age: !exact,
+        };
+        let copy_target = merge.copy_target();
+        Ok(Self {
+            encoder: encoder.with_extra_fields(1),
+            copy_target,
+            sort,
+            upsert: Some(upsert),
+            target,
+        })
+    }
+}
+
+/// Why this query cannot be written to this table, one sentence each.
+fn problems(target: &Target, encoder: &Encoder, spec: &TableSpec) -> Vec<String> {
+    let table = &spec.table;
+    let mut problems = Vec::new();
+    let kind = match target.kind {
+        'r' | 'p' => None,
+        'f' | 'v' if table.mode == Mode::Append => None,
+        'f' => Some("a foreign table"),
+        'v' => Some("a view"),
+        'm' => Some("a materialized view"),
+        _ => Some("no table"),
+    };
+    if let Some(kind) = kind {
+        problems.push(format!(
+            "it is {kind}, which mode = \"{}\" cannot write",
+            mode_name(table.mode)
+        ));
+    }
+    for column in encoder.columns().filter_map(|column| target.column(&column.name)) {
+        let name = &column.encode.name;
+        if column.generated {
+            problems.push(format!(
+                "column \"{name}\" is generated always; leave it out of the query"
+            ));
+        } else if column.always_identity && table.mode == Mode::Upsert {
+            problems.push(format!(
+                "column \"{name}\" is GENERATED ALWAYS AS IDENTITY; make it BY DEFAULT, or leave it out of the query"
+            ));
+        }
+    }
+    for column in &target.columns {
+        let name = &column.encode.name;
+        // `encode.not_null`: no trigger can fill it in.
+        if column.encode.not_null && !column.has_default && !column.generated && encoder.position(name).is_none() {
+            problems.push(format!(
+                "column \"{name}\" is NOT NULL without a default, and the query does not yield it; add it to the query"
+            ));
+        }
+    }
+    if table.mode == Mode::Upsert {
+        problems.extend(key_problems(target, encoder, spec));
+    }
+    problems
+}
+
+fn key_problems(target: &Target, encoder: &Encoder, spec: &TableSpec) -> Vec<String> {
+    let key = &spec.table.key;
+    let mut problems = Vec::new();
+    if key.is_empty() {
+        problems.push("mode = \"upsert\" needs a key".into());
+        return problems;
+    }
+    for name in key {
+        match encoder.position(name) {
+            None => problems.push(format!("the query does not yield the key column \"{name}\"")),
+            Some(place) if !encoder.sorts(place) => {
+                problems.push(format!("the key column \"{name}\" has a type that cannot be a key"));
+            }
+            Some(_) if target.column(name).is_some_and(|column| !column.not_null) => problems.push(format!(
+                "the key column \"{name}\" may be NULL, and NULL is never equal; ALTER TABLE … ALTER COLUMN \"{name}\" SET NOT NULL"
+            )),
+            Some(_) => {}
+        }
+    }
+    let is_key = |index: &Vec<String>| index.len() == key.len() && key.iter().all(|name| index.contains(name));
+    if !target.unique.iter().any(is_key) {
+        problems.push(format!(
+            "there is no unique index (immediate, not partial) on exactly ({key}); CREATE UNIQUE INDEX ON {table} ({key})",
+            key = key.join(", "),
+            table = target.place()
+        ));
+    }
+    if let Some(order_by) = &spec.table.order_by {
+        match (encoder.position(order_by), target.column(order_by)) {
+            (Some(place), Some(column)) => {
+                if !encoder.sorts(place) || column.encode.type_oid == oid::JSON || column.encode.type_oid == oid::JSONB
+                {
+                    problems.push(format!(
+                        "order_by = \"{order_by}\": a {} has no order",
+                        column.encode.type_name
+                    ));
+                }
+            }
+            _ => problems.push(format!("order_by = \"{order_by}\" is not among the query's columns")),
+        }
+    }
+    problems
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Append => "append",
+        Mode::Upsert => "upsert",
+    }
+}
