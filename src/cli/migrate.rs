@@ -5,7 +5,7 @@ use slog::Logger;
 use crate::{
     config::settings::{PostgresUrl, Settings},
     service::Exit,
-    store::{ConnectInfo, embedded::EmbeddedPostgres, migrate as store_migrate},
+    store::{ConnectInfo, embedded::EmbeddedPostgres},
     supervision::{BoxError, chain},
 };
 
@@ -37,5 +37,5 @@ fn apply(settings: &Settings, log: &Logger) -> Result<Vec<String>, BoxError> {
         }
     };
     let connect = ConnectInfo::new(url, settings.postgres.synchronous_commit);
-    Ok(store_migrate::migrate(&connect, settings.postgres.migrations.as_deref())?)
+    Ok(crate::store::migrate(&connect, settings.postgres.migrations.as_deref())?)
 }

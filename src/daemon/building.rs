@@ -16,7 +16,7 @@ use crate::{
     },
     model::Verdict,
     sql,
-    store::{ConnectInfo, embedded::EmbeddedPostgres, migrate as store_migrate},
+    store::{ConnectInfo, embedded::EmbeddedPostgres},
     supervision::{Backoff, BoxError, chain},
     telemetry::Gauges,
     topology::Wiring,
@@ -97,7 +97,7 @@ pub(super) async fn migrate(
     let mut backoff = Backoff::outage();
     loop {
         let (info, folder) = (connect.clone(), settings.postgres.migrations.clone());
-        let migrated = tokio::task::spawn_blocking(move || store_migrate::migrate(&info, folder.as_deref())).await;
+        let migrated = tokio::task::spawn_blocking(move || crate::store::migrate(&info, folder.as_deref())).await;
         let error = match migrated.map_err(|error| refused("the migrations")(error.into()))? {
             Ok(applied) => {
                 for name in applied {

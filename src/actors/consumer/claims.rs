@@ -130,13 +130,13 @@ fn claim(
     };
     let key = PartitionKey { pipeline: spec.pipeline.clone(), topic: spec.topic.clone(), partition };
     let claimed =
-        offsets::claim(session, &key, topic_id, &settings.owner, bounds.low).map_err(ClaimError::Store)?;
+        offsets::claim(session, &key, topic_id, bounds.low, &settings.owner).map_err(ClaimError::Store)?;
     let next_offset = claimed.next_offset;
-    if claimed.topic_id != topic_id {
+    if claimed.recorded_topic_id != topic_id {
         return Ok(Claimed::Stopped(format!(
             "topic {} was deleted and created again (its identity was {} and is {topic_id}): what the old one held from offset \
              {next_offset} on is lost to this pipeline",
-            spec.topic, claimed.topic_id
+            spec.topic, claimed.recorded_topic_id
         )));
     }
     if next_offset < bounds.low {
