@@ -3,12 +3,18 @@
 //! [`Program::compile`] checks a declaration once (a config check needs no more), [`Program::engine`] makes what one
 //! transformer runs. The crate exists so that DataFusion's generics are compiled here and nowhere else.
 
-use std::{sync::Arc, time::Duration};
+mod ddl;
+mod decode;
+mod plan;
+mod program;
+mod run;
 
 pub mod encode;
 
 pub use arrow;
-use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use arrow::array::RecordBatch;
+
+pub use self::{program::Program, run::Engine};
 
 /// The name of the hidden lineage columns that every output batch ends with: the index of the record in the input
 /// (`UInt32`) and the number of the row within its record (`UInt32`; 0 unless the query unnests).
@@ -55,9 +61,6 @@ pub struct DeclarationProblem {
     /// A sentence with the remedy.
     pub message: String,
 }
-
-/// A checked declaration.
-pub struct Program {}
 
 /// One input record, borrowed from the batch.
 #[derive(Clone, Copy, Debug)]
@@ -129,37 +132,4 @@ pub enum EngineError {
         #[allow(missing_docs)]
         limit_bytes: usize,
     },
-}
-
-/// What one transformer runs: plans kept over batches.
-pub struct Engine {}
-
-impl Program {
-    /// Parses the schema, plans every query, and refuses what is not row-local; all problems at once.
-    pub fn compile(_declaration: &Declaration) -> Result<Arc<Self>, Vec<DeclarationProblem>> {
-        unimplemented!()
-    }
-
-    /// The columns of the declared schema.
-    pub fn schema(&self) -> SchemaRef {
-        unimplemented!()
-    }
-
-    /// The columns that a table's query yields, without lineage.
-    pub fn output(&self, _table: usize) -> SchemaRef {
-        unimplemented!()
-    }
-
-    /// Makes an engine with plans of its own.
-    pub fn engine(self: &Arc<Self>) -> Result<Engine, EngineError> {
-        unimplemented!()
-    }
-}
-
-impl Engine {
-    /// Runs all queries over one batch. Blocks the calling thread with work; `async` only because the engine is.
-    pub async fn run(&mut self, _origin: Origin<'_>, _records: &[InputRecord<'_>]) -> Result<Transformed, EngineError> {
-        let _ = Duration::ZERO;
-        unimplemented!()
-    }
 }

@@ -1,0 +1,244 @@
+//! Numbers without rounding: text to an integer or to a decimal of fixed digits, or the reason why not.
+
+/// Why a number's text cannot become a value of its column exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inexact {
+    /// The text is no number.
+    NotANumber,
+    /// Digits behind the point would be lost.
+    Fraction,
+    /// The value is out of the type's range.
+    Range,
+}
+
+/// A number taken apart: its digits without leading and trailing zeros, and how many of them stand before the point
+/// (may be negative or more than there are).
+struct Digits {
+    negative: bool,
+    digits: Vec<u8>,
+    point: i64,
+}
+
+impl Digits {
+    /// Reads `-?digits[.digits][e[+-]digits]`; a text from quotes may have leading zeros.
+    fn read(text: &[u8]) -> Option<Self> {
+        let (negative, rest) = match text.strip_prefix(b"-") {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (mantissa, exponent) = match rest.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+            Some(at) => (&rest[..at], exponent(&rest[at + 1..])?),
+            None => (rest, 0),
+        };
+        let (whole, fraction) = match mantissa.iter().position(|&byte| byte == b'.') {
+            Some(at) if at + 1 < mantissa.len() => (&mantissa[..at], &mantissa[at + 1..]),
+            Some(_) => return None,
+            None => (mantissa, &[][..]),
+        };
+        if whole.is_empty() || !whole.iter().chain(fraction).all(u8::is_ascii_digit) {
+            return None;
+        }
+        let mut digits: Vec<u8> = whole.iter().chain(fraction).copied().collect();
+        while digits.last() == Some(&b'0') {
+            digits.pop();
+        }
+        let leading = digits.iter().take_while(|&&digit| digit == b'0').count();
+        digits.drain(..leading);
+        let point = if digits.is_empty() {
+            0
+        } else {
+            whole.len() as i64 - leading as i64 + exponent
+        };
+        Some(Self {
+            negative,
+            digits,
+            point,
+        })
+    }
+
+    fn fraction_digits(&self) -> i64 {
+        (self.digits.len() as i64 - self.point).max(0)
+    }
+}
+
+/// An exponent's value, bounded: beyond a million it is out of every range anyway.
+fn exponent(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let value = digits.iter().fold(0_i64, |value, digit| {
+        (value * 10 + i64::from(digit - b'0')).min(1_000_000)
+    });
+    Some(if negative { -value } else { value })
+}
+
+/// The integer that the text says: `7`, `7.0` and `0.7e1` are all 7.
+pub(crate) fn integer(text: &[u8], min: i64, max: i64) -> Result<i64, Inexact> {
+    let value = match plain(text) {
+        Some(value) => value,
+        None => exact(text)?,
+    };
+    if (min..=max).contains(&value) {
+        Ok(value)
+    } else {
+        Err(Inexact::Range)
+    }
+}
+
+/// The common form: at most 18 digits, which cannot overflow.
+#[inline]
+fn plain(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    let value = digits.iter().try_fold(0_i64, |value, byte| {
+        byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0'))
+    })?;
+    Some(if negative { -value } else { value })
+}
+
+fn exact(text: &[u8]) -> Result<i64, Inexact> {
+    let number = Digits::read(text).ok_or(Inexact::NotANumber)?;
+    if number.fraction_digits() > 0 {
+        return Err(Inexact::Fraction);
+    }
+    if number.point > 19 {
+        return Err(Inexact::Range);
+    }
+    let zeros = number.point as usize - number.digits.len();
+    let digits = number.digits.iter().copied().chain(std::iter::repeat_n(b'0', zeros));
+    let value = digits.fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'));
+    i64::try_from(if number.negative { -value } else { value }).map_err(|_| Inexact::Range)
+}
+
+/// Writes the decimal that the text says in plain digits, if `precision` digits with `scale` of them behind the point
+/// can hold it exactly.
+pub(crate) fn decimal(text: &[u8], precision: u8, scale: i8, out: &mut Vec<u8>) -> Result<(), Inexact> {
+    let number = Digits::read(text).ok_or(Inexact::NotANumber)?;
+    let scale = i64::from(scale);
+    if number.point > i64::from(precision) - scale {
+        return Err(Inexact::Range);
+    }
+    if number.fraction_digits() > scale {
+        return Err(Inexact::Fraction);
+    }
+    if number.negative && !number.digits.is_empty() {
+        out.push(b'-');
+    }
+    let whole = number.point.max(0) as usize;
+    if whole == 0 {
+        out.push(b'0');
+    }
+    let have = number.digits.len().min(whole);
+    out.extend_from_slice(&number.digits[..have]);
+    out.extend(std::iter::repeat_n(b'0', whole - have));
+    if number.fraction_digits() > 0 {
+        out.push(b'.');
+        out.extend(std::iter::repeat_n(b'0', (-number.point).max(0) as usize));
+        out.extend_from_slice(&number.digits[have..]);
+    }
+    Ok(())
+}
+
+/// Whether the text is a number that a float of this width holds as a finite value (rounded as floats are).
+pub(crate) fn float(text: &[u8], single: bool) -> Result<(), Inexact> {
+    let text = str::from_utf8(text).map_err(|_| Inexact::NotANumber)?;
+    // Rust also reads "inf", "nan", "+1", "1." and ".5", which are no numbers of JSON.
+    let numeric = text
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'));
+    let framed = text
+        .strip_prefix('-')
+        .unwrap_or(text)
+        .starts_with(|c: char| c.is_ascii_digit())
+        && text.ends_with(|c: char| c.is_ascii_digit());
+    if !numeric || !framed {
+        return Err(Inexact::NotANumber);
+    }
+    let finite = if single {
+        text.parse::<f32>().map(f32::is_finite)
+    } else {
+        text.parse::<f64>().map(f64::is_finite)
+    };
+    match finite {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Inexact::Range),
+        Err(_) => Err(Inexact::NotANumber),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn int(text: &str) -> Result<i64, Inexact> {
+        integer(text.as_bytes(), i64::MIN, i64::MAX)
+    }
+
+    fn dec(text: &str, precision: u8, scale: i8) -> Result<String, Inexact> {
+        let mut out = Vec::new();
+        decimal(text.as_bytes(), precision, scale, &mut out).map(|()| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn integers_are_exact_or_refused() {
+        assert_eq!(int("228930314431312345"), Ok(228_930_314_431_312_345));
+        assert_eq!(int("9223372036854775807"), Ok(i64::MAX));
+        assert_eq!(int("-9223372036854775808"), Ok(i64::MIN));
+        assert_eq!(int("9223372036854775808"), Err(Inexact::Range));
+        assert_eq!(int("-9223372036854775809"), Err(Inexact::Range));
+        assert_eq!(int("7.0"), Ok(7));
+        assert_eq!(int("1e3"), Ok(1000));
+        assert_eq!(int("12.5e1"), Ok(125));
+        assert_eq!(int("0e999999999999"), Ok(0));
+        assert_eq!(int("-0"), Ok(0));
+        assert_eq!(int("007"), Ok(7));
+        assert_eq!(int("1.7"), Err(Inexact::Fraction));
+        assert_eq!(int("1e-1"), Err(Inexact::Fraction));
+        assert_eq!(int("1e400"), Err(Inexact::Range));
+        assert_eq!(integer(b"128", -128, 127), Err(Inexact::Range));
+        for text in [
+            "", "-", "+1", "1.", ".5", "abc", " 1", "1 ", "0x10", "1e", "1e+", "--1", "1_000",
+        ] {
+            assert_eq!(int(text), Err(Inexact::NotANumber), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_exact_or_refused() {
+        let long = "12345678901234567890.123456789012345678";
+        assert_eq!(dec(long, 38, 18).as_deref(), Ok(long));
+        assert_eq!(dec("1.5e2", 10, 2).as_deref(), Ok("150"));
+        assert_eq!(dec("1.230", 3, 2).as_deref(), Ok("1.23"));
+        assert_eq!(dec("-0.001", 5, 3).as_deref(), Ok("-0.001"));
+        assert_eq!(dec("1e-3", 5, 3).as_deref(), Ok("0.001"));
+        assert_eq!(dec("-0.0", 5, 3).as_deref(), Ok("0"));
+        assert_eq!(dec("007.5", 5, 1).as_deref(), Ok("7.5"));
+        assert_eq!(dec("1.234", 5, 2), Err(Inexact::Fraction));
+        assert_eq!(dec("1000", 5, 2), Err(Inexact::Range));
+        assert_eq!(dec("1e999999999999", 38, 0), Err(Inexact::Range));
+        assert_eq!(dec("1e-999999999999", 38, 18), Err(Inexact::Fraction));
+        assert_eq!(dec("NaN", 38, 18), Err(Inexact::NotANumber));
+    }
+
+    #[test]
+    fn floats_are_finite() {
+        for text in ["0", "-1.5", "1e308", "4.9e-324"] {
+            assert_eq!(float(text.as_bytes(), false), Ok(()), "{text}");
+        }
+        assert_eq!(float(b"1e400", false), Err(Inexact::Range));
+        assert_eq!(float(b"1e39", true), Err(Inexact::Range));
+        for text in ["NaN", "inf", "Infinity", "", "-", "1.", ".5", "+1", "e5"] {
+            assert_eq!(float(text.as_bytes(), false), Err(Inexact::NotANumber), "{text}");
+        }
+    }
+}
