@@ -1,0 +1,176 @@
+//! Reads a shard's last committed cursor back.
+//!
+//! The end of the partition is the last stable offset, and the record before it need not be a cursor of this shard: control
+//! records, aborted transactions and cursors of older contents lie there too. So a window before the end is read, from an
+//! absolute offset, and widened when it holds none.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::{
+    Message, Offset, TopicPartitionList, consumer::Consumer, error::KafkaError, types::RDKafkaErrorCode as Code,
+};
+
+use super::{
+    client::Observer,
+    error,
+    wait::{self, SLICE},
+};
+use crate::{
+    log::{Bounds, Cancel, LogError, TopicSpec},
+    model::{CursorRecord, ShardId, Verdict},
+};
+
+const OPERATION: &str = "read cursor";
+
+/// How long a broker may take for one answer.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
+
+/// The first window. Each transaction leaves a cursor and a marker.
+const WINDOW: i64 = 500;
+
+/// The first offset that can be read, and the last stable one.
+pub(super) fn bounds(observer: &Observer, topic: &str, partition: i32) -> Result<Bounds, LogError> {
+    let place = || format!("{topic}[{partition}]");
+    match observer.fetch_watermarks(topic, partition, LIMIT) {
+        // On a read_committed client the high watermark of this call is the last stable offset.
+        Ok((low, last_stable)) => Ok(Bounds { low, last_stable }),
+        Err(problem) => {
+            let fault = observer.context().take_fault("read offsets", &place());
+            Err(fault.unwrap_or_else(|| error::call("read offsets", place(), problem)))
+        }
+    }
+}
+
+/// The shard's cursor as last committed; `None` = none yet. Nothing else may use the observer meanwhile.
+pub(super) fn read(
+    observer: &Arc<Observer>,
+    spec: &TopicSpec,
+    shard: &ShardId,
+    cancel: &Cancel,
+) -> Result<Option<CursorRecord>, LogError> {
+    let topic = spec.cursors_topic();
+    let place = format!("{topic}[{}]", shard.number);
+    let found = {
+        let (observer, topic, partition) = (Arc::clone(observer), topic.clone(), shard.number);
+        wait::detached(cancel, move || bounds(&observer, &topic, partition))
+    };
+    let Bounds { low, last_stable } = found.ok_or_else(|| LogError::Cancelled {
+        operation: OPERATION,
+        place: place.clone(),
+    })??;
+
+    let mut window = WINDOW;
+    let mut end = last_stable;
+    while end > low {
+        let start = low.max(last_stable.saturating_sub(window));
+        let span = Span {
+            topic: &topic,
+            partition: shard.number,
+            start,
+            end,
+        };
+        let value = span.last_value(observer, shard.content.as_bytes(), cancel);
+        // Also after an error: the next reader assigns anew.
+        let _ = observer.unassign();
+        if let Some(Value { offset, payload }) = value? {
+            let Some(payload) = payload else { return Ok(None) };
+            return serde_json::from_slice(&payload)
+                .map(Some)
+                .map_err(|problem| LogError::Mismatch {
+                    place: format!("{place}@{offset}"),
+                    problem: format!(
+                        "holds a cursor that cannot be read ({problem}); nobody else may write to this topic"
+                    ),
+                });
+        }
+        end = start;
+        window = window.saturating_mul(16);
+    }
+    Ok(None)
+}
+
+/// A cursor record; no payload = a tombstone.
+struct Value {
+    offset: i64,
+    payload: Option<Vec<u8>>,
+}
+
+struct Span<'a> {
+    topic: &'a str,
+    partition: i32,
+    start: i64,
+    end: i64,
+}
+
+impl Span<'_> {
+    fn place(&self) -> String {
+        format!("{}[{}]", self.topic, self.partition)
+    }
+
+    fn last_value(&self, observer: &Observer, key: &[u8], cancel: &Cancel) -> Result<Option<Value>, LogError> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(self.topic, self.partition, Offset::Offset(self.start))
+            .and_then(|()| observer.assign(&list))
+            .map_err(|problem| error::call(OPERATION, self.place(), problem))?;
+
+        let mut last = None;
+        let mut num_idle = 0;
+        loop {
+            if cancel.is_cancelled() {
+                return Err(LogError::Cancelled {
+                    operation: OPERATION,
+                    place: self.place(),
+                });
+            }
+            match observer.poll(SLICE) {
+                Some(Ok(message)) => {
+                    num_idle = 0;
+                    if message.offset() < self.end && message.key() == Some(key) {
+                        let payload = message.payload().map(<[u8]>::to_vec);
+                        last = Some(Value {
+                            offset: message.offset(),
+                            payload,
+                        });
+                    }
+                    if message.offset() + 1 >= self.end {
+                        return Ok(last);
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(last),
+                // Compaction or retention passed between the question and the read: ask again.
+                Some(Err(KafkaError::MessageConsumption(Code::AutoOffsetReset | Code::OffsetOutOfRange))) => {
+                    return Err(error::reported(
+                        OPERATION,
+                        self.place(),
+                        Code::Retry,
+                        "the offsets have moved",
+                    ));
+                }
+                Some(Err(problem)) => {
+                    let failed = error::call(OPERATION, self.place(), problem);
+                    if failed.verdict() != Verdict::Retry {
+                        return Err(failed);
+                    }
+                }
+                None if self.is_passed(observer) => return Ok(last),
+                None => {
+                    num_idle += 1;
+                    if SLICE * num_idle > LIMIT {
+                        let fault = observer.context().take_fault(OPERATION, &self.place());
+                        let silent = || error::reported(OPERATION, self.place(), Code::OperationTimedOut, "no answer");
+                        return Err(fault.unwrap_or_else(silent));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the reader stands at the end: control records move it without a message.
+    fn is_passed(&self, observer: &Observer) -> bool {
+        let position = observer.position().ok().and_then(|list| {
+            list.find_partition(self.topic, self.partition)
+                .and_then(|partition| partition.offset().to_raw())
+        });
+        position.is_some_and(|offset| offset >= self.end)
+    }
+}

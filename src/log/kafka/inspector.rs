@@ -1,0 +1,113 @@
+//! Answers questions about a pipeline's topics, with one client that is kept.
+
+use std::sync::{Arc, Mutex};
+
+use rdkafka::consumer::Consumer;
+
+use super::{
+    client::{Clients, Observer, lock, serve},
+    close::close,
+    cursor_read::{self, LIMIT},
+    error,
+    topic_id::{self, Description},
+};
+use crate::{
+    log::{Bounds, Cancel, Inspector, LogError, TopicSpec},
+    model::{CursorRecord, ShardId, TopicId},
+};
+
+/// See [`Inspector`]. Outages are errors with the verdict `Retry`, after 5 s.
+pub(super) struct KafkaInspector {
+    clients: Clients,
+    spec: TopicSpec,
+    /// `None` only while it is dropped or replaced.
+    observer: Mutex<Option<Arc<Observer>>>,
+    /// The observer reads one cursor at a time.
+    reading: Mutex<()>,
+}
+
+impl KafkaInspector {
+    pub(super) fn open(clients: &Clients, spec: &TopicSpec) -> Result<Self, LogError> {
+        let observer = Mutex::new(Some(Arc::new(clients.observer(&spec.pipeline)?)));
+        Ok(Self {
+            clients: clients.clone(),
+            spec: spec.clone(),
+            observer,
+            reading: Mutex::new(()),
+        })
+    }
+
+    /// The client, made anew when a fatal error has made it useless.
+    fn observer(&self) -> Result<Arc<Observer>, LogError> {
+        let mut kept = lock(&self.observer);
+        match &*kept {
+            Some(observer) if observer.client().fatal_error().is_none() => Ok(Arc::clone(observer)),
+            _ => {
+                let fresh = Arc::new(self.clients.observer(&self.spec.pipeline)?);
+                let useless = kept.replace(Arc::clone(&fresh));
+                close(self.clients.log(), &self.spec.topic, useless);
+                Ok(fresh)
+            }
+        }
+    }
+
+    fn describe(&self) -> Result<Description, LogError> {
+        let (operation, topic) = ("describe topic", &*self.spec.topic);
+        let observer = self.observer()?;
+        let answer = topic_id::describe(observer.client(), topic, LIMIT, &Cancel::new());
+        self.serve(&observer);
+        match answer {
+            Ok(Some(description)) => Ok(description),
+            Ok(None) => Err(LogError::Mismatch {
+                place: topic.to_owned(),
+                problem: "the topic does not exist any more; create it, or restart the pipeline, which creates it"
+                    .to_owned(),
+            }),
+            Err(problem) => {
+                let fault = observer.context().take_fault(operation, topic);
+                Err(fault.unwrap_or_else(|| error::reported(operation, topic, problem.code, problem.reason)))
+            }
+        }
+    }
+
+    /// Lets the client's log lines out, unless somebody polls it anyway: the reader would miss its records.
+    fn serve(&self, observer: &Observer) {
+        if let Ok(_reading) = self.reading.try_lock() {
+            serve(observer);
+        }
+    }
+}
+
+impl Inspector for KafkaInspector {
+    fn topic_id(&self) -> Result<TopicId, LogError> {
+        Ok(self.describe()?.id)
+    }
+
+    fn num_partitions(&self) -> Result<i32, LogError> {
+        Ok(self.describe()?.num_partitions)
+    }
+
+    fn bounds(&self, partition: i32) -> Result<Bounds, LogError> {
+        let observer = self.observer()?;
+        let bounds = cursor_read::bounds(&observer, &self.spec.topic, partition);
+        self.serve(&observer);
+        bounds
+    }
+
+    fn cursors(&self) -> Result<Vec<(ShardId, Option<CursorRecord>)>, LogError> {
+        let observer = self.observer()?;
+        let _reading = lock(&self.reading);
+        let cancel = Cancel::new();
+        let read = |shard: &ShardId| {
+            cursor_read::read(&observer, &self.spec, shard, &cancel).map(|cursor| (shard.clone(), cursor))
+        };
+        self.spec.shards.iter().map(read).collect()
+    }
+}
+
+impl Drop for KafkaInspector {
+    fn drop(&mut self) {
+        let observer = lock(&self.observer).take();
+        close(self.clients.log(), &self.spec.topic, observer);
+    }
+}
