@@ -11,8 +11,13 @@ mod run;
 
 pub mod encode;
 
+use std::sync::Arc;
+
 pub use arrow;
-use arrow::array::RecordBatch;
+use arrow::{
+    array::{AsArray, RecordBatch},
+    datatypes::UInt32Type,
+};
 
 pub use self::{program::Program, run::Engine};
 
@@ -113,6 +118,24 @@ pub struct Transformed {
     pub tables: Vec<RecordBatch>,
     /// The records that failed, by index, each once.
     pub failures: Vec<Failure>,
+}
+
+impl Transformed {
+    /// Replaces each record's index, in rows and failures, where the input was a selection of a larger batch.
+    pub fn renumber(&mut self, index_of: impl Fn(u32) -> u32) {
+        for failure in &mut self.failures {
+            failure.record = index_of(failure.record);
+        }
+        for batch in &mut self.tables {
+            let Ok(place) = batch.schema().index_of(LINEAGE[0]) else { continue };
+            let mut columns = batch.columns().to_vec();
+            let renumbered = columns[place].as_primitive::<UInt32Type>().unary::<_, UInt32Type>(&index_of);
+            columns[place] = Arc::new(renumbered);
+            if let Ok(renumbered) = RecordBatch::try_new(batch.schema(), columns) {
+                *batch = renumbered;
+            }
+        }
+    }
 }
 
 /// An error of the engine itself, not of a record.

@@ -321,6 +321,15 @@ impl LoadMember for KafkaLoadMember {
         Ok(ReadOutcome::More)
     }
 
+    fn position(&mut self, partition: i32) -> Option<i64> {
+        let positions = self.consumer().ok()?.position().ok()?;
+        // Invalid until a record or a transaction marker has passed: then it stands where it was assigned.
+        match positions.find_partition(&self.topic, partition)?.offset() {
+            Offset::Offset(position) => Some(position),
+            _ => None,
+        }
+    }
+
     fn note_settled(&mut self, partition: i32, next_offset: i64) {
         self.settled.insert(partition, next_offset);
     }
