@@ -1,1 +1,3 @@
-//! TODO
+//! Everything for a first look without the internet.
+
+pub mod simulator;
