@@ -1,4 +1,4 @@
-//! The simulated Random User API and the guided run.
+//! Everything for a first look without the internet: the simulated Random User API and the guided run.
 
 mod guided;
 mod progress;

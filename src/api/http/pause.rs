@@ -99,7 +99,7 @@ mod tests {
                 Some(7),
             ),
             ("Sun, 06 Nov 1994 08:00:00 GMT", None, Some(0)),
-            ("Sun, 06 Nov 2094 08:00:00 GMT", None, Some(600)),
+            ("Sat, 06 Nov 2094 08:00:00 GMT", None, Some(600)),
             ("-1", None, None),
             ("soon", None, None),
             ("", None, None),
