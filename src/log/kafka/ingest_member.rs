@@ -3,11 +3,7 @@
 //! Nothing is ever read by it. Every rebalance is answered within the callback, and a shard's [`Ownership`] is cleared
 //! *before* the answer: only after it may the shard reach another member.
 
-use std::{
-    collections::HashMap,
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use rdkafka::{
     Offset, TopicPartitionList,

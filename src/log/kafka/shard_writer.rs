@@ -35,7 +35,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// How often an abort is tried when the caller wants to be gone: well below a second.
 const HASTY_TRIES: usize = 3;
 
-/// Room for a key and for a reject envelope's headers, beside the payload.
+/// Room beside the payload: for a key, a reject envelope's headers, and the record's own numbers.
 const KEY_AND_HEADERS_BYTES: usize = 1_024;
 
 /// Where a shard's records and cursors go.
