@@ -113,9 +113,6 @@ pub struct Simulate {
     /// The status of failed requests
     #[arg(long, value_name = "STATUS", default_value_t = 503, value_parser = clap::value_parser!(u16).range(400..600), requires = "fail_every")]
     pub fail_status: u16,
-    /// Break off every N-th answer in the middle of its body
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub cut_every: Option<u64>,
     /// Make every N-th record one that the users table's schema does not take
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub bad_record_every: Option<u64>,

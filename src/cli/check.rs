@@ -14,7 +14,6 @@ use crate::{
         Loaded,
         settings::{Brokers, Pipeline, PostgresUrl, Settings, Source},
     },
-    daemon,
     log::{Log, TopicSpec, kafka::KafkaLog},
     service::Exit,
     store::{ConnectInfo, Session, load::Target},

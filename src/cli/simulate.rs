@@ -1,8 +1,10 @@
 //! `aqueduct simulate`: serves the simulated Random User API.
 
+use std::sync::Arc;
+
 use super::args::Simulate;
 use crate::{
-    demo::simulator::{Options, Simulator},
+    demo::simulator::{Corrupt, Options, Simulator},
     service::{Exit, Signals},
     supervision::chain,
 };
@@ -29,9 +31,16 @@ fn options(args: &Simulate) -> Options {
         rate_limit: args.rate_limit,
         fail_every: args.fail_every,
         fail_status: args.fail_status,
-        cut_every: args.cut_every,
-        bad_record_every: args.bad_record_every,
+        corrupt: args.bad_record_every.map(spoil_every),
         delay: args.delay.unwrap_or_default(),
         ..Options::default()
     }
+}
+
+/// Every n-th record of a page has a text where the users table's schema wants a number.
+fn spoil_every(n: u64) -> Corrupt {
+    Arc::new(move |_page, index, record| {
+        let spoilt = (index as u64 + 1).is_multiple_of(n);
+        spoilt.then(|| record.replacen("\"age\":", "\"age\":\"not a number\",\"was\":", 1))
+    })
 }
