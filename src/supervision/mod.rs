@@ -20,6 +20,7 @@ mod progress;
 mod root;
 mod spawn;
 mod status;
+mod supervisor;
 mod threads;
 
 pub use branch::Branch;

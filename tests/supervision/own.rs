@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, Context, Handler, Message, MessageResult};
+use actix::{Actor, Addr, Arbiter, Context, Handler, Message, MessageResult};
 use aqueduct::supervision::{
     Branch, BranchHandle, BranchState, BranchStatus, ChildSpec, Life, Placement, Policy, Stopped,
 };
@@ -199,6 +199,26 @@ fn an_actor_that_blocks_its_arbiter_without_a_mark_is_found() {
         );
         drop(blocked.release);
         blocked.branch.stop().await;
+    });
+}
+
+#[test]
+fn an_actor_on_a_given_arbiter_runs_there_and_is_missed_when_that_arbiter_ends() {
+    on_real_time(async {
+        let stage = Stage::default();
+        let arbiter = Arbiter::new();
+        let branch = Branch::new("load", hasty(), &log())
+            .child(stage.spec_on("writer", 0, 0, Placement::On(arbiter.handle())))
+            .start();
+        until(&branch, |status| status.state == BranchState::Running).await;
+        stage.address("writer-0").send(Do::Nothing).await.unwrap();
+        arbiter.stop();
+        let status = until(&branch, |status| status.state == BranchState::Parked).await;
+        assert_eq!(
+            (lives(&status), reason(&status, "writer-0")),
+            (vec![4], "its arbiter ended".to_owned())
+        );
+        arbiter.join().unwrap();
     });
 }
 

@@ -50,6 +50,11 @@ fn an_actor_that_ends_without_a_reason_comes_back() {
 }
 
 #[test]
+fn an_actor_that_panics_in_its_destructor_comes_back() {
+    b_comes_back_after(Do::DropBadly, "panicked: while being dropped: cannot be dropped");
+}
+
+#[test]
 fn an_actor_that_hangs_with_work_in_hand_comes_back() {
     b_comes_back_after(Do::Hang, "hung: no progress for 20s with work in hand");
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use aqueduct::{
     config::settings::OnEscalate,
-    supervision::{BranchState, Policy, Root, RootOutcome},
+    supervision::{Branch, BranchState, Policy, Root, RootOutcome},
 };
 use futures::FutureExt;
+use slog::{Drain, Level, Logger, Never, OwnedKVList, Record, o};
 use tokio::time::sleep;
 
 use crate::stage::{Birth, Do, Stage, log, on_paused_time, policy, until};
@@ -90,5 +91,47 @@ fn the_status_is_json_with_the_whole_tree() {
         assert_eq!(status[0]["children"][4]["name"], "c-0");
         assert_eq!(status[0]["children"][4]["state"], "up");
         assert_eq!(status[0]["children"][4]["waiting"][0]["what"], "PostgreSQL");
+    });
+}
+
+/// Panics when it should log a failure, and with it the supervisor's own task.
+struct BrokenDrain;
+
+impl Drain for BrokenDrain {
+    type Ok = ();
+    type Err = Never;
+
+    fn log(&self, record: &Record<'_>, _: &OwnedKVList) -> Result<(), Never> {
+        assert!(
+            !record.level().is_at_least(Level::Warning),
+            "the disk of the log is full"
+        );
+        Ok(())
+    }
+}
+
+#[test]
+fn a_supervisor_that_itself_fails_ends_the_daemon_and_its_actors_do_not_go_on() {
+    on_paused_time(async {
+        let (broken, sound) = (Stage::default(), Stage::default());
+        let mut root = Root::new(&log());
+        let branch = Branch::new("load", policy(), &Logger::root(BrokenDrain, o!()))
+            .child(broken.spec("a", 0, 0))
+            .child(broken.spec("b", 0, 1))
+            .start();
+        until(&branch, |status| status.state == BranchState::Running).await;
+        root.add(sound.running("ingest", policy()).await);
+        root.add(branch.clone());
+        broken.tell("b-0", Do::Fail).await;
+        let outcome = root.outcome().await;
+        assert_eq!(
+            outcome,
+            RootOutcome::Escalated("load: its supervisor has failed".to_owned())
+        );
+        assert_eq!(branch.escalated().await, "load: its supervisor has failed");
+        broken.life("a-0", 1).over().cancelled().await;
+        let summaries = root.stop().await;
+        assert!(summaries[0].is_clean());
+        assert!(summaries[1].is_supervisor_lost);
     });
 }

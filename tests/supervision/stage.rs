@@ -85,6 +85,8 @@ pub enum Do {
     Labour,
     /// `stopping` says no.
     RefuseToStop,
+    /// Ends, and panics in its destructor.
+    DropBadly,
 }
 
 /// Everything that a scenario sees of its actors.
@@ -140,6 +142,7 @@ impl Stage {
                 stage: self.clone(),
                 birth,
                 refuses: false,
+                drops_badly: false,
                 held: Vec::new(),
             }),
         }
@@ -228,6 +231,7 @@ pub struct Probe {
     stage: Stage,
     birth: Birth,
     refuses: bool,
+    drops_badly: bool,
     held: Vec<Held>,
 }
 
@@ -273,6 +277,7 @@ impl Actor for Probe {
 impl Drop for Probe {
     fn drop(&mut self) {
         self.note("dropped");
+        assert!(!self.drops_badly, "cannot be dropped");
     }
 }
 
@@ -313,6 +318,10 @@ impl Handler<Do> for Probe {
                 ctx.spawn(labour.into_actor(self));
             }
             Do::RefuseToStop => self.refuses = true,
+            Do::DropBadly => {
+                self.drops_badly = true;
+                ctx.stop();
+            }
         }
     }
 }

@@ -131,7 +131,7 @@ fn an_actor_that_fails_while_it_is_stopped_is_named_in_the_summary() {
             life.stop_requested().cancelled().await;
             life.fail("connection lost");
         });
-        assert_eq!(ended(&summary)[4], ("a-1", Stopped::InTime));
+        assert!(ended(&summary).contains(&("a-1", Stopped::InTime)));
         assert!(ended(&summary).contains(&("a-0", Stopped::Failed("failed: connection lost".to_owned()))));
     });
 }
