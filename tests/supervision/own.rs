@@ -186,7 +186,7 @@ fn a_stop_does_not_wait_for_ever_for_an_actor_that_blocks_its_arbiter() {
 fn an_actor_that_blocks_its_arbiter_without_a_mark_is_found() {
     on_real_time(async {
         let policy = Policy {
-            stall_after: Duration::from_millis(50),
+            stall_after: Duration::from_millis(400),
             ..impatient()
         };
         let mut blocked = Blocked::new(policy).await;
@@ -195,7 +195,7 @@ fn an_actor_that_blocks_its_arbiter_without_a_mark_is_found() {
         let status = until(&blocked.branch, |status| lives(status) == [2]).await;
         assert_eq!(
             reason(&status, "writer-0"),
-            "hung: no progress for 50ms with work in hand"
+            "hung: no progress for 400ms with work in hand"
         );
         drop(blocked.release);
         blocked.branch.stop().await;

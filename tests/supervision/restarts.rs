@@ -158,6 +158,22 @@ fn an_address_that_cannot_be_published_fails_its_actor() {
 }
 
 #[test]
+fn an_actor_whose_address_nobody_keeps_lives_on() {
+    on_paused_time(async {
+        let stage = Stage::default();
+        let branch = Branch::new("load", policy(), &log())
+            .child(stage.spec("a", 0, 0).published(drop))
+            .start();
+        until(&branch, |status| status.state == BranchState::Running).await;
+        sleep(Duration::from_secs(3_600)).await;
+        assert_eq!(
+            (branch.status().state, lives(&branch.status())),
+            (BranchState::Running, vec![1])
+        );
+    });
+}
+
+#[test]
 fn after_a_panic_no_hook_runs_on_the_broken_actor_and_it_serves_no_more_mail() {
     on_paused_time(async {
         let stage = Stage::default();
