@@ -113,7 +113,7 @@ async fn watch(life: &Life, end: &mut oneshot::Receiver<End>, policy: Policy) ->
     loop {
         tokio::select! {
             biased;
-            ended = &mut *end => return (ended.unwrap_or_else(|_| sum_up(life, End::Vanished)), false),
+            ended = &mut *end => return (sum_up(life, ended.unwrap_or(End::Vanished)), false),
             () = async { tokio::select! { () = stop.cancelled() => (), () = life.ending().cancelled() => () } },
                 if deadline.is_none() => deadline = Some(Instant::now() + policy.grace),
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() =>

@@ -74,10 +74,12 @@ impl BranchHandle {
     pub async fn escalated(&self) -> String {
         let mut status = self.status.clone();
         loop {
+            // Marked as seen before it is judged, so that no change falls in between.
+            let is_stopped = status.borrow_and_update().state == BranchState::Stopped;
             if let Some(reason) = self.escalation() {
                 return reason;
             }
-            if status.borrow_and_update().state == BranchState::Stopped {
+            if is_stopped {
                 return pending().await;
             }
             // An error = the supervisor has ended, which `escalation` and the state tell apart.

@@ -22,6 +22,7 @@ mod root;
 mod slots;
 mod spawn;
 mod status;
+mod supervisor;
 mod threads;
 
 pub use backoff::Backoff;

@@ -36,15 +36,20 @@ pub enum Jitter {
     None,
 }
 
+/// Durations that a clock can add without overflow, and that are not a busy loop.
+const SENSIBLE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(10 * 365 * 86_400));
+
 impl From<&Supervision> for Policy {
+    /// Takes the settings over; durations outside 1 ms to 10 years become the nearer end.
     fn from(settings: &Supervision) -> Self {
+        let sensible = |duration: Duration| duration.clamp(SENSIBLE.0, SENSIBLE.1);
         Self {
             max_restarts: settings.max_restarts,
-            window: settings.window,
-            backoff: settings.backoff,
-            backoff_max: settings.backoff_max,
-            stall_after: settings.stall_after,
-            grace: settings.grace,
+            window: sensible(settings.window),
+            backoff: sensible(settings.backoff),
+            backoff_max: sensible(settings.backoff_max),
+            stall_after: sensible(settings.stall_after),
+            grace: sensible(settings.grace),
             on_escalate: settings.on_escalate,
             jitter: Jitter::Full,
         }
@@ -137,6 +142,26 @@ mod tests {
         let millis: Vec<_> = (1..=9).map(|n| policy.delay(n).as_millis()).collect();
         assert_eq!(millis, [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
         assert_eq!(policy.delay(u32::MAX), policy.backoff_max);
+    }
+
+    #[test]
+    fn settings_that_would_spin_or_overflow_are_cut_to_size() {
+        let settings = Supervision {
+            max_restarts: 5,
+            window: Duration::MAX,
+            backoff: Duration::ZERO,
+            backoff_max: Duration::ZERO,
+            stall_after: Duration::from_secs(30),
+            grace: Duration::from_secs(10),
+            on_escalate: OnEscalate::Exit,
+        };
+        let policy = Policy::from(&settings);
+        assert_eq!((policy.window, policy.backoff_max), (SENSIBLE.1, SENSIBLE.0));
+        assert_eq!(
+            (policy.stall_after, policy.grace),
+            (settings.stall_after, settings.grace)
+        );
+        assert_eq!((policy.on_escalate, policy.jitter), (OnEscalate::Exit, Jitter::Full));
     }
 
     #[test]
