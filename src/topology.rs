@@ -54,14 +54,31 @@ pub struct Wiring {
 
 /// API -> log. `None` where nothing is fetched.
 pub fn ingest_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger) -> Option<BranchHandle> {
-    let Wiring { pipeline, spec, log, gauges, frozen_now_ms, .. } = wiring.clone();
+    let Wiring {
+        pipeline,
+        spec,
+        log,
+        gauges,
+        frozen_now_ms,
+        ..
+    } = wiring.clone();
     let source = wiring.source.clone()?;
     let actors = pipeline.actors;
     let lenders = Slots::<Lender>::new(actors.producers);
     let transaction_records = pipeline.batch.rows;
-    let producer = ProducerSettings { log, spec, transaction_records, gauges: gauges.clone() };
+    let producer = ProducerSettings {
+        log,
+        spec,
+        transaction_records,
+        gauges: gauges.clone(),
+    };
     let max_unanswered_records = 2 * transaction_records;
-    let fetcher = FetcherSettings { source, max_unanswered_records, frozen_now_ms, gauges };
+    let fetcher = FetcherSettings {
+        source,
+        max_unanswered_records,
+        frozen_now_ms,
+        gauges,
+    };
 
     let mut branch = Branch::new(format!("{}/ingest", pipeline.name), Policy::from(supervision), logger);
     for index in 0..actors.producers {
@@ -70,7 +87,13 @@ pub fn ingest_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger
             Ok(Producer::new(life, settings.clone()))
         });
         branch = branch.child(spec.published(move |producer| {
-            slots.put(index, Lender { lend: producer.clone().recipient(), produce: producer.recipient() });
+            slots.put(
+                index,
+                Lender {
+                    lend: producer.clone().recipient(),
+                    produce: producer.recipient(),
+                },
+            );
         }));
     }
     for index in 0..actors.fetchers {
@@ -84,7 +107,16 @@ pub fn ingest_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger
 
 /// Log -> PostgreSQL.
 pub fn load_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger) -> BranchHandle {
-    let Wiring { pipeline, spec, log, program, connect, owner, gauges, .. } = wiring.clone();
+    let Wiring {
+        pipeline,
+        spec,
+        log,
+        program,
+        connect,
+        owner,
+        gauges,
+        ..
+    } = wiring.clone();
     let actors = pipeline.actors;
     let writers = Slots::new(actors.writers);
     let transformers = Slots::new(actors.transformers);
@@ -92,14 +124,29 @@ pub fn load_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger) 
     let tables = pipeline.tables.iter().map(|table| table.name.clone()).collect();
     let brake = Arc::new(Brake::new(pipeline.dead_letters_max));
     let (limits, name) = (pipeline.batch, pipeline.name.clone());
-    let writer = WriterSettings { pipeline, program: program.clone(), connect: connect.clone(), brake };
+    let writer = WriterSettings {
+        pipeline,
+        program: program.clone(),
+        connect: connect.clone(),
+        brake,
+    };
     let transformer = TransformerSettings { program, tables };
-    let consumer = ConsumerSettings { log, spec, limits, connect, owner, routes, gauges };
+    let consumer = ConsumerSettings {
+        log,
+        spec,
+        limits,
+        connect,
+        owner,
+        routes,
+        gauges,
+    };
 
     let mut branch = Branch::new(format!("{name}/load"), Policy::from(supervision), logger);
     for index in 0..actors.writers {
         let (settings, slots) = (writer.clone(), writers.clone());
-        let spec = ChildSpec::new("writer", index, 0, Placement::Own, move |life| Ok(Writer::new(life, settings.clone())));
+        let spec = ChildSpec::new("writer", index, 0, Placement::Own, move |life| {
+            Ok(Writer::new(life, settings.clone()))
+        });
         branch = branch.child(spec.published(move |writer| slots.put(index, writer.recipient())));
     }
     for index in 0..actors.transformers {

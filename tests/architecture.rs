@@ -16,20 +16,79 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["config", "model", "sql"]),
     ("supervision", &["config"]),
     ("messages", &["log", "model", "sql"]),
-    ("actors/fetcher", &["api", "messages", "model", "supervision", "telemetry"]),
-    ("actors/producer", &["log", "messages", "model", "supervision", "telemetry"]),
-    ("actors/consumer", &["config", "log", "messages", "model", "store", "supervision", "telemetry"]),
+    (
+        "actors/fetcher",
+        &["api", "messages", "model", "supervision", "telemetry"],
+    ),
+    (
+        "actors/producer",
+        &["log", "messages", "model", "supervision", "telemetry"],
+    ),
+    (
+        "actors/consumer",
+        &[
+            "config",
+            "log",
+            "messages",
+            "model",
+            "store",
+            "supervision",
+            "telemetry",
+        ],
+    ),
     ("actors/transformer", &["messages", "model", "sql", "supervision"]),
-    ("actors/writer", &["config", "messages", "model", "sql", "store", "supervision"]),
+    (
+        "actors/writer",
+        &["config", "messages", "model", "sql", "store", "supervision"],
+    ),
     ("actors", &[]),
-    ("topology", &["actors", "api", "config", "log", "sql", "store", "supervision", "telemetry"]),
-    ("daemon", &["api", "config", "log", "model", "sql", "store", "supervision", "telemetry", "topology"]),
+    (
+        "topology",
+        &[
+            "actors",
+            "api",
+            "config",
+            "log",
+            "sql",
+            "store",
+            "supervision",
+            "telemetry",
+        ],
+    ),
+    (
+        "daemon",
+        &[
+            "api",
+            "config",
+            "log",
+            "model",
+            "sql",
+            "store",
+            "supervision",
+            "telemetry",
+            "topology",
+        ],
+    ),
     ("web", &["daemon", "model", "supervision", "telemetry"]),
     ("service", &["config", "daemon", "supervision", "web"]),
-    ("demo", &["config", "daemon", "service", "store", "supervision", "telemetry"]),
+    (
+        "demo",
+        &["config", "daemon", "service", "store", "supervision", "telemetry"],
+    ),
     (
         "cli",
-        &["api", "config", "daemon", "demo", "log", "service", "sql", "store", "supervision", "telemetry"],
+        &[
+            "api",
+            "config",
+            "daemon",
+            "demo",
+            "log",
+            "service",
+            "sql",
+            "store",
+            "supervision",
+            "telemetry",
+        ],
     ),
     ("main", &["cli"]),
 ];
@@ -58,14 +117,28 @@ fn imports_go_down_only() {
             }
         }
     }
-    assert!(num_paths > 200, "found only {num_paths} paths: does the search still work?");
-    assert!(wrong.is_empty(), "these imports go up or sideways:\n{}", wrong.join("\n"));
+    assert!(
+        num_paths > 200,
+        "found only {num_paths} paths: does the search still work?"
+    );
+    assert!(
+        wrong.is_empty(),
+        "these imports go up or sideways:\n{}",
+        wrong.join("\n")
+    );
 }
 
 /// `actors/writer/desk` -> `actors/writer`, `log/kafka/mod` -> `log`
 fn room_of(path: &str) -> &str {
-    let depth = if path.starts_with("actors/") && !path.starts_with("actors/mod") { 2 } else { 1 };
-    let end = path.match_indices('/').nth(depth - 1).map_or(path.len(), |(index, _)| index);
+    let depth = if path.starts_with("actors/") && !path.starts_with("actors/mod") {
+        2
+    } else {
+        1
+    };
+    let end = path
+        .match_indices('/')
+        .nth(depth - 1)
+        .map_or(path.len(), |(index, _)| index);
     &path[..end]
 }
 
@@ -75,7 +148,11 @@ fn first(path: &str) -> &str {
 
 /// Everything after `crate::` (or `aqueduct::` in main.rs), groups in braces resolved, as `a/b`. Comments do not count.
 fn crate_paths(text: &str) -> Vec<String> {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
     let mut paths = Vec::new();
     for root in ["crate::", "aqueduct::"] {
         for (index, _) in code.match_indices(root) {
@@ -104,11 +181,17 @@ fn group_members(group: &str) -> Vec<String> {
         }
     }
     members.push(member);
-    members.iter().map(|member| leading_path(member.trim())).filter(|path| !path.is_empty()).collect()
+    members
+        .iter()
+        .map(|member| leading_path(member.trim()))
+        .filter(|path| !path.is_empty())
+        .collect()
 }
 
 fn leading_path(text: &str) -> String {
-    let end = text.find(|letter: char| !(letter.is_alphanumeric() || letter == '_' || letter == ':')).unwrap_or(text.len());
+    let end = text
+        .find(|letter: char| !(letter.is_alphanumeric() || letter == '_' || letter == ':'))
+        .unwrap_or(text.len());
     text[..end].trim_end_matches(':').replace("::", "/")
 }
 
@@ -127,6 +210,7 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn the_search_sees_through_groups() {
-    let text = "use crate::{\n    log::{Log, LogError},\n    model::Page,\n};\nlet x = crate::store::Session::connect();";
+    let text =
+        "use crate::{\n    log::{Log, LogError},\n    model::Page,\n};\nlet x = crate::store::Session::connect();";
     assert_eq!(crate_paths(text), ["log", "model/Page", "store/Session/connect"]);
 }

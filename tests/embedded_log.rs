@@ -18,10 +18,16 @@ use aqueduct::{
 };
 use serde_json::json;
 
-const LIMIT: ReadLimit = ReadLimit { records: 1000, bytes: 1 << 20 };
+const LIMIT: ReadLimit = ReadLimit {
+    records: 1000,
+    bytes: 1 << 20,
+};
 
 fn spec(num_partitions: i32, num_shards: i32) -> TopicSpec {
-    let shard = |number| ShardId { number, content: format!("{{\"stripe\":{number}}}").into() };
+    let shard = |number| ShardId {
+        number,
+        content: format!("{{\"stripe\":{number}}}").into(),
+    };
     TopicSpec {
         pipeline: "p".into(),
         topic: "t".into(),
@@ -50,13 +56,22 @@ fn page(shard: &ShardId, number: u64, payloads: impl IntoIterator<Item = String>
         cursor_after: json!(number + 1),
         records: payloads
             .into_iter()
-            .map(|payload| PageRecord { key: None, payload: payload.into(), reject: None })
+            .map(|payload| PageRecord {
+                key: None,
+                payload: payload.into(),
+                reject: None,
+            })
             .collect(),
     }
 }
 
 fn after(number: u64, num_records: u64) -> CursorRecord {
-    CursorRecord { cursor: json!(number), fetched: num_records, produced: num_records, ..CursorRecord::default() }
+    CursorRecord {
+        cursor: json!(number),
+        fetched: num_records,
+        produced: num_records,
+        ..CursorRecord::default()
+    }
 }
 
 fn read_all(log: &EmbeddedLog, spec: &TopicSpec, from: i64) -> Vec<LogRecord> {
@@ -82,16 +97,26 @@ fn records_and_cursor_come_back_together_after_a_reopen() {
         let own = Ownership::granted();
         let mut writer = log.open_shard(&spec, shard, &own, &Cancel::new()).unwrap();
         assert_eq!(writer.committed(), None);
-        let pages = [page(shard, 0, (0..50).map(|n| n.to_string())), page(shard, 1, (50..70).map(|n| n.to_string()))];
+        let pages = [
+            page(shard, 0, (0..50).map(|n| n.to_string())),
+            page(shard, 1, (50..70).map(|n| n.to_string())),
+        ];
         writer.commit(&pages, &after(2, 70), &own, &Cancel::new()).unwrap();
     }
     let log = open(folder.path());
     log.prepare(&spec, &Cancel::new()).unwrap();
-    let writer = log.open_shard(&spec, shard, &Ownership::granted(), &Cancel::new()).unwrap();
+    let writer = log
+        .open_shard(&spec, shard, &Ownership::granted(), &Cancel::new())
+        .unwrap();
     assert_eq!(writer.committed(), Some(&after(2, 70)));
     let mut payloads: Vec<u32> = read_all(&log, &spec, 0)
         .iter()
-        .map(|record| std::str::from_utf8(record.value.as_deref().unwrap()).unwrap().parse().unwrap())
+        .map(|record| {
+            std::str::from_utf8(record.value.as_deref().unwrap())
+                .unwrap()
+                .parse()
+                .unwrap()
+        })
         .collect();
     payloads.sort_unstable();
     assert_eq!(payloads, (0..70).collect::<Vec<_>>());
@@ -107,7 +132,14 @@ fn offsets_of_a_partition_follow_without_a_gap_and_reading_begins_anywhere() {
     let mut writer = log.open_shard(&spec, shard, &own, &Cancel::new()).unwrap();
     for number in 0..10 {
         let payloads = (0..7).map(|n| format!("{number}-{n}"));
-        writer.commit(&[page(shard, number, payloads)], &after(number + 1, 0), &own, &Cancel::new()).unwrap();
+        writer
+            .commit(
+                &[page(shard, number, payloads)],
+                &after(number + 1, 0),
+                &own,
+                &Cancel::new(),
+            )
+            .unwrap();
     }
     for from in 0..70 {
         let offsets: Vec<i64> = read_all(&log, &spec, from).iter().map(|record| record.offset).collect();
@@ -124,9 +156,12 @@ fn a_shard_that_is_opened_again_fences_its_earlier_writer() {
     log.prepare(&spec, &Cancel::new()).unwrap();
     let mut old = log.open_shard(&spec, shard, &own, &Cancel::new()).unwrap();
     let mut new = log.open_shard(&spec, shard, &own, &Cancel::new()).unwrap();
-    let error = old.commit(&[page(shard, 0, ["a".into()])], &after(1, 1), &own, &Cancel::new()).unwrap_err();
+    let error = old
+        .commit(&[page(shard, 0, ["a".into()])], &after(1, 1), &own, &Cancel::new())
+        .unwrap_err();
     assert_eq!(error.verdict(), Verdict::Lost);
-    new.commit(&[page(shard, 0, ["b".into()])], &after(1, 1), &own, &Cancel::new()).unwrap();
+    new.commit(&[page(shard, 0, ["b".into()])], &after(1, 1), &own, &Cancel::new())
+        .unwrap();
     let records = read_all(&log, &spec, 0);
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].value.as_deref(), Some(b"b".as_slice()));
@@ -141,7 +176,9 @@ fn who_does_not_own_the_shard_appends_nothing() {
     log.prepare(&spec, &Cancel::new()).unwrap();
     let mut writer = log.open_shard(&spec, shard, &own, &Cancel::new()).unwrap();
     own.clear();
-    let error = writer.commit(&[page(shard, 0, ["a".into()])], &after(1, 1), &own, &Cancel::new()).unwrap_err();
+    let error = writer
+        .commit(&[page(shard, 0, ["a".into()])], &after(1, 1), &own, &Cancel::new())
+        .unwrap_err();
     assert!(matches!(error, LogError::Lost { .. }));
     assert!(read_all(&log, &spec, 0).is_empty());
 }
@@ -165,12 +202,22 @@ fn shards_move_to_a_second_member_and_back() {
             .collect()
     };
     let owned = assigned(first.poll(Duration::ZERO).unwrap());
-    assert_eq!(owned.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert_eq!(
+        owned.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
+        [0, 1, 2, 3]
+    );
     let mut second = log.join_ingest(&spec, silent()).unwrap();
-    assert!(second.poll(Duration::ZERO).unwrap().is_empty(), "nothing is free before the first lets go");
+    assert!(
+        second.poll(Duration::ZERO).unwrap().is_empty(),
+        "nothing is free before the first lets go"
+    );
     let events = first.poll(Duration::ZERO).unwrap();
     assert!(matches!(&events[..], [IngestEvent::Revoked(shards)] if shards.len() == 2));
-    assert_eq!(owned.iter().filter(|(_, own)| own.holds()).count(), 2, "ownership was cleared first");
+    assert_eq!(
+        owned.iter().filter(|(_, own)| own.holds()).count(),
+        2,
+        "ownership was cleared first"
+    );
     assert_eq!(assigned(second.poll(Duration::ZERO).unwrap()).len(), 2);
     drop(first);
     assert_eq!(assigned(second.poll(Duration::ZERO).unwrap()).len(), 2);
@@ -197,7 +244,9 @@ fn the_end_is_told_once_and_a_commit_wakes_the_reader() {
     assert_eq!(member.read(0, LIMIT, &mut records).unwrap(), ReadOutcome::Empty);
     let before = num_wakes.load(Ordering::SeqCst);
     let mut writer = log.open_shard(&spec, shard, &own, &Cancel::new()).unwrap();
-    writer.commit(&[page(shard, 0, ["a".into()])], &after(1, 1), &own, &Cancel::new()).unwrap();
+    writer
+        .commit(&[page(shard, 0, ["a".into()])], &after(1, 1), &own, &Cancel::new())
+        .unwrap();
     assert!(num_wakes.load(Ordering::SeqCst) > before);
     assert_eq!(member.read(0, LIMIT, &mut records).unwrap(), ReadOutcome::End);
     assert_eq!((records.len(), member.position(0)), (1, Some(1)));
@@ -208,13 +257,21 @@ fn retention_deletes_what_is_settled_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let spec = spec(1, 1);
     let (shard, own) = (&spec.shards[0], Ownership::granted());
-    let log = open_with(folder.path(), Retention { age: Duration::MAX, bytes_a_partition: 1 });
+    let log = open_with(
+        folder.path(),
+        Retention {
+            age: Duration::MAX,
+            bytes_a_partition: 1,
+        },
+    );
     log.prepare(&spec, &Cancel::new()).unwrap();
     let mut writer = log.open_shard(&spec, shard, &own, &Cancel::new()).unwrap();
     let mut num_records = 0;
     while num_records < 150_000 {
         let payloads = (0..10_000).map(|n| n.to_string());
-        writer.commit(&[page(shard, 0, payloads)], &after(1, 0), &own, &Cancel::new()).unwrap();
+        writer
+            .commit(&[page(shard, 0, payloads)], &after(1, 0), &own, &Cancel::new())
+            .unwrap();
         num_records += 10_000;
     }
     let inspector = log.inspector(&spec).unwrap();
@@ -222,7 +279,11 @@ fn retention_deletes_what_is_settled_and_nothing_else() {
     member.poll(Duration::ZERO).unwrap();
     member.assign(&[(0, 0)]).unwrap();
     member.note_settled(0, 105_000);
-    assert_eq!(inspector.bounds(0).unwrap().low, 100_000, "whole values below the settled offset are gone");
+    assert_eq!(
+        inspector.bounds(0).unwrap().low,
+        100_000,
+        "whole values below the settled offset are gone"
+    );
     assert_eq!(inspector.bounds(0).unwrap().last_stable, 150_000);
     member.assign(&[(0, 50_000)]).unwrap();
     assert_eq!(member.read(0, LIMIT, &mut Vec::new()).unwrap(), ReadOutcome::OutOfRange);
@@ -236,7 +297,9 @@ fn retention_deletes_what_is_settled_and_nothing_else() {
 fn a_second_process_is_told_that_the_file_is_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let _log = open(folder.path());
-    let error = EmbeddedLog::open(&folder.path().join("log.redb"), Retention::default()).err().unwrap();
+    let error = EmbeddedLog::open(&folder.path().join("log.redb"), Retention::default())
+        .err()
+        .unwrap();
     assert_eq!(error.verdict(), Verdict::Fail);
 }
 

@@ -23,9 +23,14 @@ use crate::{
 /// The SQL is compiled already; says so, notes what is odd, and with `live` asks around.
 pub async fn check(loaded: &Loaded, live: bool, log: &Logger) -> Exit {
     for pipeline in &loaded.settings.pipelines {
-        notes(pipeline).iter().for_each(|note| println!("note: pipeline {}: {note}", pipeline.name));
+        notes(pipeline)
+            .iter()
+            .for_each(|note| println!("note: pipeline {}: {note}", pipeline.name));
     }
-    println!("the configuration is sound: {} pipeline(s)", loaded.settings.pipelines.len());
+    println!(
+        "the configuration is sound: {} pipeline(s)",
+        loaded.settings.pipelines.len()
+    );
     if !live {
         return Exit::Done;
     }
@@ -43,7 +48,10 @@ pub async fn check(loaded: &Loaded, live: bool, log: &Logger) -> Exit {
         report(format!("pipeline {name}: API"), api(pipeline, log).await);
         report(format!("pipeline {name}: log"), topic(&loaded.settings, pipeline, log));
         for table in &pipeline.tables {
-            report(format!("pipeline {name}: table {}", table.name), target(&loaded.settings, pipeline, &table.name));
+            report(
+                format!("pipeline {name}: table {}", table.name),
+                target(&loaded.settings, pipeline, &table.name),
+            );
         }
     }
     if missing == 0 { Exit::Done } else { Exit::Unavailable }
@@ -54,18 +62,26 @@ fn notes(pipeline: &Pipeline) -> Vec<String> {
     let actors = pipeline.actors;
     let partitions = pipeline.topic.partitions as usize;
     let mut notes = Vec::new();
-    for (kind, count) in
-        [("consumers", actors.consumers), ("transformers", actors.transformers), ("writers", actors.writers)]
-    {
+    for (kind, count) in [
+        ("consumers", actors.consumers),
+        ("transformers", actors.transformers),
+        ("writers", actors.writers),
+    ] {
         if count > partitions {
-            notes.push(format!("{count} {kind} share {partitions} partitions: {} will idle", count - partitions));
+            notes.push(format!(
+                "{count} {kind} share {partitions} partitions: {} will idle",
+                count - partitions
+            ));
         }
     }
     if let Source::Http(source) = &pipeline.source {
         let shards = crate::api::shards(&source.shards).len();
         for (kind, count) in [("fetchers", actors.fetchers), ("producers", actors.producers)] {
             if count > shards {
-                notes.push(format!("{count} {kind} share {shards} shard(s): {} will idle", count - shards));
+                notes.push(format!(
+                    "{count} {kind} share {shards} shard(s): {} will idle",
+                    count - shards
+                ));
             }
         }
     }
@@ -76,14 +92,21 @@ fn postgres(settings: &Settings) -> Result<String, BoxError> {
     let PostgresUrl::Url(url) = &settings.postgres.url else {
         return Ok("embedded, started with the daemon".into());
     };
-    let session = Session::connect(&ConnectInfo::new(url.clone(), settings.postgres.synchronous_commit), "check")?;
+    let session = Session::connect(
+        &ConnectInfo::new(url.clone(), settings.postgres.synchronous_commit),
+        "check",
+    )?;
     Ok(format!("version {}", session.server_version() / 10_000))
 }
 
 async fn api(pipeline: &Pipeline, log: &Logger) -> Result<String, BoxError> {
-    let Source::Http(settings) = &pipeline.source else { return Ok("none: others fill the topic".into()) };
+    let Source::Http(settings) = &pipeline.source else {
+        return Ok("none: others fill the topic".into());
+    };
     let source = HttpSource::new(settings, log.clone())?;
-    let Some(shard) = source.shards().into_iter().next() else { return Ok("no shards".into()) };
+    let Some(shard) = source.shards().into_iter().next() else {
+        return Ok("no shards".into());
+    };
     let Next::Request(request) = source.plan(&shard, None, chrono::Utc::now().timestamp_millis())? else {
         return Ok("nothing to fetch".into());
     };
@@ -96,12 +119,16 @@ async fn api(pipeline: &Pipeline, log: &Logger) -> Result<String, BoxError> {
     let limit = settings.timeout * 2;
     match tokio::time::timeout(limit, source.fetch(&shard, &request, &mut hear)).await {
         Ok(fetched) => Ok(format!("the first page has {} records", fetched?.records.len())),
-        Err(_) => Err(first_error.unwrap_or_else(|| format!("no answer within {limit:?}")).into()),
+        Err(_) => Err(first_error
+            .unwrap_or_else(|| format!("no answer within {limit:?}"))
+            .into()),
     }
 }
 
 fn topic(settings: &Settings, pipeline: &Pipeline, log: &Logger) -> Result<String, BoxError> {
-    let Brokers::Hosts(brokers) = &settings.kafka.brokers else { return Ok("embedded".into()) };
+    let Brokers::Hosts(brokers) = &settings.kafka.brokers else {
+        return Ok("embedded".into());
+    };
     let kafka: Arc<dyn Log> = Arc::new(KafkaLog::new(brokers, &settings.kafka.properties, log.clone())?);
     let spec = TopicSpec {
         pipeline: pipeline.name.clone(),
@@ -112,11 +139,16 @@ fn topic(settings: &Settings, pipeline: &Pipeline, log: &Logger) -> Result<Strin
     };
     let inspector = kafka.inspector(&spec)?;
     let (id, partitions) = (inspector.topic_id()?, inspector.num_partitions()?);
-    Ok(format!("topic {} is there: {partitions} partitions, identity {id}", spec.topic))
+    Ok(format!(
+        "topic {} is there: {partitions} partitions, identity {id}",
+        spec.topic
+    ))
 }
 
 fn target(settings: &Settings, pipeline: &Pipeline, name: &str) -> Result<String, BoxError> {
-    let PostgresUrl::Url(url) = &settings.postgres.url else { return Ok("checked when the daemon starts".into()) };
+    let PostgresUrl::Url(url) = &settings.postgres.url else {
+        return Ok("checked when the daemon starts".into());
+    };
     let _ = (Target::read, pipeline, url);
     Ok(name.to_owned())
 }

@@ -18,11 +18,15 @@ pub fn execute(args: Args) -> Exit {
     match args.command {
         Command::Run(args) => with_config(&args.file, |loaded| {
             let programs = compile(&loaded.settings, &loaded.places)?;
-            Ok(logged(&loaded, async |log| run::run(&loaded.settings, programs, args.once, &log).await))
+            Ok(logged(&loaded, async |log| {
+                run::run(&loaded.settings, programs, args.once, &log).await
+            }))
         }),
         Command::Check(args) => with_config(&args.file, |loaded| {
             compile(&loaded.settings, &loaded.places)?;
-            Ok(logged(&loaded, async |log| check::check(&loaded, args.live, &log).await))
+            Ok(logged(&loaded, async |log| {
+                check::check(&loaded, args.live, &log).await
+            }))
         }),
         Command::Status(args) => with_config(&args.file, |loaded| {
             Ok(block_on(status::status(&loaded.settings, args.json)))
@@ -31,14 +35,22 @@ pub fn execute(args: Args) -> Exit {
             Ok(block_on(status::resume(&loaded.settings, args.pipeline.as_deref())))
         }),
         Command::Migrate(args) => with_config(&args.file, |loaded| {
-            Ok(logged(&loaded, async |log| migrate::migrate(&loaded.settings, &log).await))
+            Ok(logged(&loaded, async |log| {
+                migrate::migrate(&loaded.settings, &log).await
+            }))
         }),
         Command::Simulate(args) => block_on(simulate::simulate(&args)),
         Command::Demo(args) => {
-            let (log, _flushed) =
-                logging::init(config::settings::LogLevel::Warning, config::settings::LogFormat::Terminal);
-            let options =
-                demo::DemoOptions { records: args.records, keep: args.keep, kafka: args.kafka, postgres: args.postgres };
+            let (log, _flushed) = logging::init(
+                config::settings::LogLevel::Warning,
+                config::settings::LogFormat::Terminal,
+            );
+            let options = demo::DemoOptions {
+                records: args.records,
+                keep: args.keep,
+                kafka: args.kafka,
+                postgres: args.postgres,
+            };
             block_on(demo::guided(options, &log))
         }
     }

@@ -37,5 +37,8 @@ fn apply(settings: &Settings, log: &Logger) -> Result<Vec<String>, BoxError> {
         }
     };
     let connect = ConnectInfo::new(url, settings.postgres.synchronous_commit);
-    Ok(crate::store::migrate(&connect, settings.postgres.migrations.as_deref())?)
+    Ok(crate::store::migrate(
+        &connect,
+        settings.postgres.migrations.as_deref(),
+    )?)
 }

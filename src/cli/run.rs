@@ -12,7 +12,10 @@ use crate::{
 pub async fn run(settings: &Settings, programs: Vec<Program>, once: bool, log: &Logger) -> Exit {
     let mode = if once { Mode::Once } else { Mode::Daemon };
     let idle = async |_: &Daemon| {};
-    serve(settings, programs, mode, log, idle, async |_, ended, _| conclude(ended, log)).await
+    serve(settings, programs, mode, log, idle, async |_, ended, _| {
+        conclude(ended, log)
+    })
+    .await
 }
 
 /// Says how it ended; prints the ledger of a drained run.
@@ -30,7 +33,11 @@ fn conclude(ended: &Ended, log: &Logger) -> Exit {
             for report in reports {
                 println!("{}", ledger::render(report));
             }
-            if reports.iter().all(|report| report.gap.is_none()) { Exit::Done } else { Exit::Escalated }
+            if reports.iter().all(|report| report.gap.is_none()) {
+                Exit::Done
+            } else {
+                Exit::Escalated
+            }
         }
     }
 }

@@ -22,12 +22,19 @@ pub async fn resume(settings: &Settings, pipeline: Option<&str>) -> Exit {
     let query = pipeline.map(|name| format!("?pipeline={name}")).unwrap_or_default();
     let asked = async {
         let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
-        client.post(format!("http://{address}/resume{query}")).send().await?.error_for_status()
+        client
+            .post(format!("http://{address}/resume{query}"))
+            .send()
+            .await?
+            .error_for_status()
     };
     match asked.await {
         Ok(_) => Exit::Done,
         Err(error) => {
-            eprintln!("the daemon at {address} (daemon.http) did not take it: {}", chain(&error));
+            eprintln!(
+                "the daemon at {address} (daemon.http) did not take it: {}",
+                chain(&error)
+            );
             Exit::Unavailable
         }
     }
@@ -69,33 +76,67 @@ fn render(status: &Value) -> String {
             text.push_str(&format!("the ledger cannot be read: {reason}\n"));
         }
         if let Some(ledger) = pipeline["ledger"].as_object() {
-            let names = ["fetched", "produced", "consumed", "applied", "filtered", "dead", "skipped", "pending"];
+            let names = [
+                "fetched", "produced", "consumed", "applied", "filtered", "dead", "skipped", "pending",
+            ];
             let numbers = names.map(|name| ledger.get(name).and_then(Value::as_u64).map_or("-".into(), thousands));
             text.push_str(&format!("{}\n", table(&names, [numbers.to_vec()])));
         }
         if let Some(gap) = pipeline["gap"].as_str() {
             text.push_str(&format!("THE LEDGER HAS A GAP: {gap}\n"));
         }
-        let actors = pipeline["branches"].as_array().into_iter().flatten().flat_map(|branch| {
-            let name = format!("{} ({})", plain(&branch["name"]), plain(&branch["state"]));
-            let left = plain(&branch["restarts_left"]);
-            let actors = branch["children"].as_array().cloned().unwrap_or_default();
-            actors.into_iter().map(move |actor| {
-                let waits = actor["waiting"].as_array().cloned().unwrap_or_default();
-                let waits = waits.iter().map(|wait| format!("{} since {}", plain(&wait["what"]), plain(&wait["since"])));
-                let failure = actor["last_failure"]["reason"].as_str().unwrap_or_default().to_owned();
-                let columns = [&actor["name"], &actor["state"], &actor["life"]].map(plain);
-                let [actor, state, life] = columns;
-                vec![name.clone(), actor, state, life, left.clone(), waits.collect::<Vec<_>>().join("; "), failure]
-            })
-        });
-        let header = ["branch", "actor", "state", "life", "restarts left", "waiting for", "last failure"];
+        let actors = pipeline["branches"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|branch| {
+                let name = format!("{} ({})", plain(&branch["name"]), plain(&branch["state"]));
+                let left = plain(&branch["restarts_left"]);
+                let actors = branch["children"].as_array().cloned().unwrap_or_default();
+                actors.into_iter().map(move |actor| {
+                    let waits = actor["waiting"].as_array().cloned().unwrap_or_default();
+                    let waits = waits
+                        .iter()
+                        .map(|wait| format!("{} since {}", plain(&wait["what"]), plain(&wait["since"])));
+                    let failure = actor["last_failure"]["reason"].as_str().unwrap_or_default().to_owned();
+                    let columns = [&actor["name"], &actor["state"], &actor["life"]].map(plain);
+                    let [actor, state, life] = columns;
+                    vec![
+                        name.clone(),
+                        actor,
+                        state,
+                        life,
+                        left.clone(),
+                        waits.collect::<Vec<_>>().join("; "),
+                        failure,
+                    ]
+                })
+            });
+        let header = [
+            "branch",
+            "actor",
+            "state",
+            "life",
+            "restarts left",
+            "waiting for",
+            "last failure",
+        ];
         text.push_str(&format!("{}\n", table(&header, actors)));
-        let lags = pipeline["partitions"].as_array().into_iter().flatten().map(|partition| {
-            let of = |name: &str| plain(&partition[name]);
-            let live = &pipeline["live"]["partitions"][of("partition")]["state"];
-            vec![of("partition"), of("next_offset"), of("end_offset"), of("lag"), plain(live)]
-        });
+        let lags = pipeline["partitions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|partition| {
+                let of = |name: &str| plain(&partition[name]);
+                let live = &pipeline["live"]["partitions"][of("partition")]["state"];
+                vec![
+                    of("partition"),
+                    of("next_offset"),
+                    of("end_offset"),
+                    of("lag"),
+                    plain(live),
+                ]
+            });
         text.push_str(&table(&["partition", "next", "end", "lag", "state"], lags).to_string());
     }
     text
@@ -103,7 +144,10 @@ fn render(status: &Value) -> String {
 
 fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header).add_rows(rows);
+    table
+        .load_preset(presets::UTF8_FULL_CONDENSED)
+        .set_header(header)
+        .add_rows(rows);
     table
 }
 

@@ -18,12 +18,21 @@ pub(super) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(file: &'a str, dir: &'a Path, environment: &'a Environment) -> Self {
-        Self { file, dir, environment, is_partial: false, problems: RefCell::default(), notes: RefCell::default() }
+        Self {
+            file,
+            dir,
+            environment,
+            is_partial: false,
+            problems: RefCell::default(),
+            notes: RefCell::default(),
+        }
     }
 
     /// Something is wrong.
     pub(super) fn problem(&self, origin: &Origin, key: &str, message: impl Into<String>) {
-        self.problems.borrow_mut().push(self.located(origin, key, message.into()));
+        self.problems
+            .borrow_mut()
+            .push(self.located(origin, key, message.into()));
     }
 
     /// Something works, but perhaps not as it was meant.
@@ -38,7 +47,12 @@ impl<'a> Context<'a> {
             Origin::Variable(name) => ("environment", None, name.as_ref()),
             Origin::Default => (self.file, None, key),
         };
-        Problem { file: file.to_owned(), line, key: key.to_owned(), message }
+        Problem {
+            file: file.to_owned(),
+            line,
+            key: key.to_owned(),
+            message,
+        }
     }
 
     pub(super) fn has_problems(&self) -> bool {

@@ -52,9 +52,19 @@ pub struct Loaded {
 /// Reads a configuration file. `Err` has every problem, in the file's order, and never a secret.
 pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let file = path.display().to_string();
-    let unreadable = |line, message: String| vec![Problem { file: file.clone(), line, key: String::new(), message }];
+    let unreadable = |line, message: String| {
+        vec![Problem {
+            file: file.clone(),
+            line,
+            key: String::new(),
+            message,
+        }]
+    };
     let bytes = std::fs::read(path).map_err(|error| {
-        unreadable(None, format!("cannot be read: {error}; name the config file with -c FILE"))
+        unreadable(
+            None,
+            format!("cannot be read: {error}; name the config file with -c FILE"),
+        )
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
@@ -77,10 +87,16 @@ pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Loade
     overrides::apply(&mut root, &context);
     walk::walk(&mut root, "", "", &context);
     let settings = build::settings(&root, &context);
-    let places = settings.as_ref().map(|settings| Places::of(settings, &root, text, &context));
+    let places = settings
+        .as_ref()
+        .map(|settings| Places::of(settings, &root, text, &context));
     let (problems, notes) = context.finish();
     match (settings, places) {
-        (Some(settings), Some(places)) if problems.is_empty() => Ok(Loaded { settings, notes, places }),
+        (Some(settings), Some(places)) if problems.is_empty() => Ok(Loaded {
+            settings,
+            notes,
+            places,
+        }),
         _ => Err(problems),
     }
 }

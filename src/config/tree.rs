@@ -49,7 +49,10 @@ pub(super) struct Text {
 
 impl Text {
     pub(super) fn new(value: impl Into<String>) -> Self {
-        Self { value: value.into(), written: None }
+        Self {
+            value: value.into(),
+            written: None,
+        }
     }
 
     pub(super) fn quoted(&self) -> String {
@@ -97,7 +100,11 @@ impl Table {
 
     /// Puts a value in the place of the one that is there, or at the end.
     pub(super) fn set(&mut self, name: &str, node: Node) {
-        let entry = Entry { name: name.to_owned(), origin: node.origin.clone(), node };
+        let entry = Entry {
+            name: name.to_owned(),
+            origin: node.origin.clone(),
+            node,
+        };
         match self.get_mut(name) {
             Some(there) => *there = entry,
             None => self.entries.push(entry),
@@ -125,15 +132,26 @@ pub(super) fn parse(text: &str) -> (Table, Vec<SyntaxError>) {
         .map(|error| {
             let span = error.span().unwrap_or_default();
             let is_duplicate = error.message() == "duplicate key";
-            let key = text.get(span.clone()).filter(|_| is_duplicate).unwrap_or_default().to_owned();
+            let key = text
+                .get(span.clone())
+                .filter(|_| is_duplicate)
+                .unwrap_or_default()
+                .to_owned();
             let message = match is_duplicate {
                 true => "written twice; keep one of them".to_owned(),
                 false => format!("not valid TOML: {}", error.message()),
             };
-            SyntaxError { line: lines.line_of(span.start), key, message }
+            SyntaxError {
+                line: lines.line_of(span.start),
+                key,
+                message,
+            }
         })
         .collect();
-    (convert_table(table.get_ref(), &|offset| Origin::Line(lines.line_of(offset))), errors)
+    (
+        convert_table(table.get_ref(), &|offset| Origin::Line(lines.line_of(offset))),
+        errors,
+    )
 }
 
 /// Parses one value, as it could stand behind `key = `.
@@ -155,7 +173,10 @@ fn convert(value: &Spanned<DeValue<'_>>, origin: &dyn Fn(usize) -> Origin) -> No
         DeValue::Array(items) => Value::Array(items.iter().map(|item| convert(item, origin)).collect()),
         DeValue::Table(table) => Value::Table(convert_table(table, origin)),
     };
-    Node { origin: origin(value.span().start), value: converted }
+    Node {
+        origin: origin(value.span().start),
+        value: converted,
+    }
 }
 
 fn convert_table(table: &DeTable<'_>, origin: &dyn Fn(usize) -> Origin) -> Table {
@@ -163,12 +184,21 @@ fn convert_table(table: &DeTable<'_>, origin: &dyn Fn(usize) -> Origin) -> Table
         .iter()
         .map(|(key, value)| {
             let start = key.span().start;
-            (start, Entry { name: key.get_ref().to_string(), origin: origin(start), node: convert(value, origin) })
+            (
+                start,
+                Entry {
+                    name: key.get_ref().to_string(),
+                    origin: origin(start),
+                    node: convert(value, origin),
+                },
+            )
         })
         .collect();
     // The parser keeps keys in the order of their names; parameters and problems go in the order of the file.
     entries.sort_by_key(|(start, _)| *start);
-    Table { entries: entries.into_iter().map(|(_, entry)| entry).collect() }
+    Table {
+        entries: entries.into_iter().map(|(_, entry)| entry).collect(),
+    }
 }
 
 /// Where lines begin.
@@ -193,9 +223,18 @@ mod tests {
     fn keys_come_in_the_order_of_the_file_with_their_lines() {
         let (table, errors) = parse("z = 1\n\na = \"\"\"\nlong\"\"\"\n[b]\nc = 0x10\n");
         assert!(errors.is_empty());
-        let places: Vec<_> = table.entries.iter().map(|entry| (entry.name.as_str(), entry.origin.clone())).collect();
-        assert_eq!(places, [("z", Origin::Line(1)), ("a", Origin::Line(3)), ("b", Origin::Line(5))]);
-        let Value::Table(b) = &table.entries[2].node.value else { panic!("b is a table") };
+        let places: Vec<_> = table
+            .entries
+            .iter()
+            .map(|entry| (entry.name.as_str(), entry.origin.clone()))
+            .collect();
+        assert_eq!(
+            places,
+            [("z", Origin::Line(1)), ("a", Origin::Line(3)), ("b", Origin::Line(5))]
+        );
+        let Value::Table(b) = &table.entries[2].node.value else {
+            panic!("b is a table")
+        };
         assert!(matches!(b.entries[0].node.value, Value::Integer(16)));
     }
 

@@ -37,7 +37,10 @@ fn one_table(entry: &mut Entry, pattern: &str, path: &str, context: &Context<'_>
     let header = keys::header(pattern);
     let message = match entry.node.value {
         Value::Array(_) => format!("there is only one; write {header}, with single brackets"),
-        _ => format!("expected a table, found {}; write {header} and its keys below", entry.node.value.type_name()),
+        _ => format!(
+            "expected a table, found {}; write {header} and its keys below",
+            entry.node.value.type_name()
+        ),
     };
     context.problem(&entry.origin, path, message);
     entry.node.value = Value::Broken;
@@ -48,7 +51,10 @@ fn many_tables(entry: &mut Entry, pattern: &str, path: &str, context: &Context<'
     let Value::Array(items) = &mut entry.node.value else {
         let message = match entry.node.value {
             Value::Table(_) => format!("there may be several; write {header}, with double brackets"),
-            _ => format!("expected tables, found {}; write {header} and its keys below", entry.node.value.type_name()),
+            _ => format!(
+                "expected tables, found {}; write {header} and its keys below",
+                entry.node.value.type_name()
+            ),
         };
         context.problem(&entry.origin, path, message);
         entry.node.value = Value::Broken;
@@ -59,7 +65,10 @@ fn many_tables(entry: &mut Entry, pattern: &str, path: &str, context: &Context<'
         match &mut item.value {
             Value::Table(table) => walk(table, pattern, &here, context),
             other => {
-                let message = format!("expected a table, found {}; write {header} and its keys below", other.type_name());
+                let message = format!(
+                    "expected a table, found {}; write {header} and its keys below",
+                    other.type_name()
+                );
                 context.problem(&item.origin, &here, message);
                 item.value = Value::Broken;
             }
@@ -83,7 +92,9 @@ pub(super) fn name_of(node: &Node) -> Option<&str> {
 
 fn is_plain(name: &str) -> bool {
     name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter))
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter))
 }
 
 /// The sentence about a key that is not declared in this table.
@@ -101,7 +112,11 @@ fn unknown(pattern: &str, name: &str) -> String {
     }
     let siblings = keys::names_in(pattern);
     if !homes.is_empty() {
-        format!("unknown key in {}; it belongs in {}", keys::header(pattern), suggest::joined(homes, "or"))
+        format!(
+            "unknown key in {}; it belongs in {}",
+            keys::header(pattern),
+            suggest::joined(homes, "or")
+        )
     } else if let Some(near) = suggest::nearest(name, siblings.iter().copied()) {
         format!("unknown key; did you mean \"{near}\"?")
     } else {

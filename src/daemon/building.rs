@@ -55,7 +55,10 @@ pub fn compile(pipeline: &Pipeline) -> Result<Program, Vec<sql::DeclarationProbl
         tables: pipeline
             .tables
             .iter()
-            .map(|table| sql::TableQuery { table: table.name.clone(), sql: table.sql.clone() })
+            .map(|table| sql::TableQuery {
+                table: table.name.clone(),
+                sql: table.sql.clone(),
+            })
             .collect(),
         on_nul: match pipeline.on_nul {
             crate::config::settings::OnNul::Reject => sql::OnNul::Reject,
@@ -82,7 +85,10 @@ pub(super) async fn connect_info(
                 .map_err(|error| error.into())
                 .and_then(|started| started.map_err(BoxError::from))
                 .map_err(refused("the embedded PostgreSQL"))?;
-            Ok((Arc::new(ConnectInfo::new(server.url(), synchronous_commit)), Some(server)))
+            Ok((
+                Arc::new(ConnectInfo::new(server.url(), synchronous_commit)),
+                Some(server),
+            ))
         }
     }
 }
@@ -121,8 +127,9 @@ pub(super) fn open_log(settings: &Settings, log: &Logger) -> Result<Arc<dyn Log>
     let opened: Result<Arc<dyn Log>, _> = match &settings.kafka.brokers {
         Brokers::Embedded => EmbeddedLog::open(&settings.daemon.state_dir.join("log.redb"), Retention::default())
             .map(|log| Arc::new(log) as Arc<dyn Log>),
-        Brokers::Hosts(brokers) => KafkaLog::new(brokers, &settings.kafka.properties, log.clone())
-            .map(|log| Arc::new(log) as Arc<dyn Log>),
+        Brokers::Hosts(brokers) => {
+            KafkaLog::new(brokers, &settings.kafka.properties, log.clone()).map(|log| Arc::new(log) as Arc<dyn Log>)
+        }
     };
     opened.map_err(|error| refused("the log")(error.into()))
 }
@@ -140,7 +147,9 @@ pub(super) fn wire(
         Source::None => None,
         Source::Http(http) => {
             let source = HttpSource::new(http, logger.clone());
-            Some(Arc::new(source.map_err(|error| refused("the HTTP source")(error.into()))?))
+            Some(Arc::new(
+                source.map_err(|error| refused("the HTTP source")(error.into()))?,
+            ))
         }
     };
     let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
@@ -154,11 +163,24 @@ pub(super) fn wire(
     let frozen_now_ms = (mode == Mode::Once).then(|| chrono::Utc::now().timestamp_millis());
     let owner = format!("{}:{}", host_name(), std::process::id());
     let (pipeline, gauges) = (pipeline.clone(), Arc::new(Gauges::default()));
-    Ok(Wiring { pipeline, spec, log, source, program, connect, owner, frozen_now_ms, gauges })
+    Ok(Wiring {
+        pipeline,
+        spec,
+        log,
+        source,
+        program,
+        connect,
+        owner,
+        frozen_now_ms,
+        gauges,
+    })
 }
 
 fn host_name() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown-host".into())
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "unknown-host".into())
 }
 
 /// How often a wait looks again.

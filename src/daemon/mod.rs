@@ -61,11 +61,18 @@ impl RunningPipeline {
     /// Why nothing more will come of it without a person: a parked branch, a stopped partition.
     pub fn stuck(&self) -> Option<String> {
         let parked = |status: BranchStatus| match status.state {
-            BranchState::Parked => Some(format!("{} is parked: {}", status.name, status.reason.unwrap_or_default())),
+            BranchState::Parked => Some(format!(
+                "{} is parked: {}",
+                status.name,
+                status.reason.unwrap_or_default()
+            )),
             _ => None,
         };
         let stopped = |(partition, gauge): (i32, PartitionGauge)| {
-            gauge.state.starts_with("stopped").then(|| format!("partition {partition} has {}", gauge.state))
+            gauge
+                .state
+                .starts_with("stopped")
+                .then(|| format!("partition {partition} has {}", gauge.state))
         };
         let branches = self.branch_status().into_iter().find_map(parked);
         branches.or_else(|| self.gauges().partitions.into_iter().find_map(stopped))
@@ -83,7 +90,10 @@ impl RunningPipeline {
 
     /// Reads ledger and lag from PostgreSQL and the log. Blocks for milliseconds, or up to some seconds in an outage.
     pub fn report(&self) -> Result<PipelineReport, BoxError> {
-        self.probe.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).read()
+        self.probe
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .read()
     }
 }
 
@@ -117,7 +127,12 @@ impl Daemon {
                 probe: Mutex::new(Probe::new(&wiring)),
             }));
         }
-        Ok(Self { root, pipelines, connect, embedded_postgres })
+        Ok(Self {
+            root,
+            pipelines,
+            connect,
+            embedded_postgres,
+        })
     }
 
     /// The pipelines, in the config's order.

@@ -88,11 +88,16 @@ impl Probe {
         };
         // In this order: what is at its end now stays there, so the ends read after it are final.
         let cursors = inspector.cursors()?;
-        let now_ms = self.frozen_now_ms.unwrap_or_else(|| chrono::Utc::now().timestamp_millis());
+        let now_ms = self
+            .frozen_now_ms
+            .unwrap_or_else(|| chrono::Utc::now().timestamp_millis());
         let at_end = |source: &Arc<HttpSource>| {
             cursors.iter().all(|(shard, committed)| {
                 let cursor = committed.as_ref().map(|committed| &committed.cursor);
-                matches!(source.plan(shard, cursor, now_ms), Ok(Next::WaitUntil(_) | Next::Finished))
+                matches!(
+                    source.plan(shard, cursor, now_ms),
+                    Ok(Next::WaitUntil(_) | Next::Finished)
+                )
             })
         };
         let source_at_end = self.source.as_ref().is_none_or(at_end);
@@ -108,29 +113,57 @@ impl Probe {
         let partitions: Vec<PartitionLag> = bounds
             .iter()
             .map(|(partition, bounds)| {
-                let state = known.iter().find(|state| {
-                    state.key.partition == *partition && *state.key.topic == *self.spec.topic
-                });
+                let state = known
+                    .iter()
+                    .find(|state| state.key.partition == *partition && *state.key.topic == *self.spec.topic);
                 let next_offset = state.map(|state| state.next_offset);
                 let lag = bounds.last_stable - next_offset.unwrap_or(bounds.low);
                 let owner = state.map(|state| state.owner.clone());
-                PartitionLag { partition: *partition, next_offset, end_offset: bounds.last_stable, lag, owner }
+                PartitionLag {
+                    partition: *partition,
+                    next_offset,
+                    end_offset: bounds.last_stable,
+                    lag,
+                    owner,
+                }
             })
             .collect();
         let drained = partitions.iter().all(|partition| partition.lag == 0);
         let sum = |of: fn(&crate::model::CursorRecord) -> u64| {
-            self.source.as_ref().map(|_| cursors.iter().filter_map(|(_, committed)| committed.as_ref()).map(of).sum())
+            self.source.as_ref().map(|_| {
+                cursors
+                    .iter()
+                    .filter_map(|(_, committed)| committed.as_ref())
+                    .map(of)
+                    .sum()
+            })
         };
         let (fetched, produced): (Option<u64>, Option<u64>) =
             (sum(|cursor| cursor.fetched), sum(|cursor| cursor.produced));
         let pending = match produced {
             _ if drained => 0,
             Some(produced) => produced.saturating_sub(records.consumed),
-            None => partitions.iter().map(|partition| u64::try_from(partition.lag).unwrap_or(0)).sum(),
+            None => partitions
+                .iter()
+                .map(|partition| u64::try_from(partition.lag).unwrap_or(0))
+                .sum(),
         };
-        let ledger = Ledger { fetched, produced, records, pending, tables };
+        let ledger = Ledger {
+            fetched,
+            produced,
+            records,
+            pending,
+            tables,
+        };
         let gap = ledger.gap().filter(|_| drained && source_at_end);
-        Ok(PipelineReport { name: self.spec.pipeline.to_string(), ledger, gap, partitions, source_at_end, drained })
+        Ok(PipelineReport {
+            name: self.spec.pipeline.to_string(),
+            ledger,
+            gap,
+            partitions,
+            source_at_end,
+            drained,
+        })
     }
 }
 

@@ -9,12 +9,17 @@ use crate::supervision::BranchStatus;
 /// Feeds systemd's watchdog, if it is armed, for as long as `status` shows that every branch moves or waits as declared.
 /// Never returns; returns at once where no watchdog is armed.
 pub async fn feed_watchdog(status: impl Fn() -> Vec<BranchStatus>, log: &Logger) {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return;
+    };
     let mut before: Vec<(String, u64)> = Vec::new();
     let mut interval = tokio::time::interval((limit / 3).max(Duration::from_millis(100)));
     loop {
         interval.tick().await;
-        let beats: Vec<_> = status().iter().map(|branch| (branch.name.clone(), branch.beats())).collect();
+        let beats: Vec<_> = status()
+            .iter()
+            .map(|branch| (branch.name.clone(), branch.beats()))
+            .collect();
         // A daemon in which nothing at all moves is stuck; which actor it is, its supervisor finds out.
         if beats != before
             && let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog])

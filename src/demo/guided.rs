@@ -39,45 +39,77 @@ pub async fn guided(options: DemoOptions, log: &Logger) -> Exit {
 
 async fn try_guided(options: DemoOptions, log: &Logger) -> Result<Exit, BoxError> {
     // The embedded server runs as another user when we are root: it has to get through to its data.
-    let state = tempfile::Builder::new().prefix("aqueduct-demo-").permissions(shared_folder()).tempdir()?;
+    let state = tempfile::Builder::new()
+        .prefix("aqueduct-demo-")
+        .permissions(shared_folder())
+        .tempdir()?;
     let simulator = Simulator::start(Default::default())?;
-    let DemoOptions { records, keep, kafka, postgres } = options;
+    let DemoOptions {
+        records,
+        keep,
+        kafka,
+        postgres,
+    } = options;
     let place = |given: &Option<String>, embedded: &str| given.clone().unwrap_or_else(|| embedded.to_owned());
     println!(
         "moving {} records: {} -> {} -> {}",
         ledger::thousands(records),
         simulator.url(),
         place(&kafka, "the embedded log"),
-        if postgres.is_some() { "your PostgreSQL" } else { "an embedded PostgreSQL" },
+        if postgres.is_some() {
+            "your PostgreSQL"
+        } else {
+            "an embedded PostgreSQL"
+        },
     );
-    let settings = config::demo(records, &simulator.url(), kafka.as_deref(), postgres.as_deref(), state.path())
-        .map_err(all_problems)?;
+    let settings = config::demo(
+        records,
+        &simulator.url(),
+        kafka.as_deref(),
+        postgres.as_deref(),
+        state.path(),
+    )
+    .map_err(all_problems)?;
     let programs = compile(&settings, &config::Places::default()).map_err(all_problems)?;
     let during = async |daemon: &Daemon| progress::show(daemon, records).await;
-    let exit = serve(&settings, programs, Mode::Once, log, during, async |daemon, ended, signals| {
-        let exit = match ended {
-            Ended::Asked => return Exit::Done,
-            Ended::Escalated(reason) => {
-                eprintln!("the demo gave up: {reason}");
-                Exit::Escalated
-            }
-            Ended::Drained(reports) => {
-                for report in reports {
-                    println!("\n{}", ledger::render(report));
+    let exit = serve(
+        &settings,
+        programs,
+        Mode::Once,
+        log,
+        during,
+        async |daemon, ended, signals| {
+            let exit = match ended {
+                Ended::Asked => return Exit::Done,
+                Ended::Escalated(reason) => {
+                    eprintln!("the demo gave up: {reason}");
+                    Exit::Escalated
                 }
-                match sample(daemon) {
-                    Ok(table) => println!("\nsome of the rows:\n{table}"),
-                    Err(error) => eprintln!("cannot read the rows back: {}", crate::supervision::chain(error.as_ref())),
+                Ended::Drained(reports) => {
+                    for report in reports {
+                        println!("\n{}", ledger::render(report));
+                    }
+                    match sample(daemon) {
+                        Ok(table) => println!("\nsome of the rows:\n{table}"),
+                        Err(error) => eprintln!(
+                            "cannot read the rows back: {}",
+                            crate::supervision::chain(error.as_ref())
+                        ),
+                    }
+                    if reports.iter().all(|report| report.gap.is_none()) {
+                        Exit::Done
+                    } else {
+                        Exit::Escalated
+                    }
                 }
-                if reports.iter().all(|report| report.gap.is_none()) { Exit::Done } else { Exit::Escalated }
+            };
+            println!("\n{}", look_further(daemon, keep));
+            if keep {
+                signals.stop.cancelled().await;
             }
-        };
-        println!("\n{}", look_further(daemon, keep));
-        if keep {
-            signals.stop.cancelled().await;
-        }
-        exit
-    })
+            exit
+        },
+    )
     .await;
     Ok(exit)
 }
@@ -87,7 +119,12 @@ fn shared_folder() -> std::fs::Permissions {
 }
 
 fn all_problems(problems: Vec<config::Problem>) -> BoxError {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").into()
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+        .into()
 }
 
 #[derive(diesel::QueryableByName)]
@@ -108,11 +145,13 @@ fn sample(daemon: &Daemon) -> Result<Table, BoxError> {
     let mut session = Session::connect(daemon.connect_info(), "demo")?;
     let rows: Vec<Sample> = sql_query(
         "SELECT uuid::text AS uuid, concat_ws(' ', first_name, last_name) AS name, coalesce(email, '') AS email, \
-         concat_ws(', ', city, country) AS place, coalesce(dob::date::text, '') AS born FROM users ORDER BY uuid LIMIT 5",
+         concat_ws(', ', city, country) AS place, coalesce(born_at::date::text, '') AS born FROM users ORDER BY uuid LIMIT 5",
     )
     .load(session.conn())?;
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(["uuid", "name", "email", "place", "born"]);
+    table
+        .load_preset(presets::UTF8_FULL_CONDENSED)
+        .set_header(["uuid", "name", "email", "place", "born"]);
     for row in rows {
         table.add_row([row.uuid, row.name, row.email, row.place, row.born]);
     }
@@ -122,9 +161,16 @@ fn sample(daemon: &Daemon) -> Result<Table, BoxError> {
 fn look_further(daemon: &Daemon, keep: bool) -> String {
     match daemon.embedded_postgres() {
         Some(server) if keep => {
-            format!("look further:\n  {}\nit stays up until you press Ctrl-C", server.psql_line())
+            format!(
+                "look further:\n  {}\nit stays up until you press Ctrl-C",
+                server.psql_line()
+            )
         }
-        Some(_) => "look further: run it again with --keep (make demo ARGS=--keep); it stays up and names the psql line".into(),
-        None => "look further: psql <your URL> -c 'SELECT * FROM users LIMIT 5' -c 'SELECT * FROM aqueduct.offsets'".into(),
+        Some(_) => {
+            "look further: run it again with --keep (make demo ARGS=--keep); it stays up and names the psql line".into()
+        }
+        None => {
+            "look further: psql <your URL> -c 'SELECT * FROM users LIMIT 5' -c 'SELECT * FROM aqueduct.offsets'".into()
+        }
     }
 }

@@ -13,7 +13,9 @@ const FRAMES_A_LINE: u32 = 10;
 
 /// Shows the progress of the first pipeline until it is dropped.
 pub(super) async fn show(daemon: &Daemon, num_records: u64) {
-    let Some(pipeline) = daemon.pipelines().first() else { return };
+    let Some(pipeline) = daemon.pipelines().first() else {
+        return;
+    };
     if std::io::stderr().is_terminal() {
         let bars = Bars::new(num_records);
         loop {
@@ -50,9 +52,17 @@ impl Bars {
         let add = |name: &'static str| {
             let template = "{prefix:>14} [{bar:40}] {human_pos:>9}/{human_len} {per_sec:>14}";
             let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            bars.add(ProgressBar::new(num_records).with_style(style.progress_chars("=> ")).with_prefix(name))
+            bars.add(
+                ProgressBar::new(num_records)
+                    .with_style(style.progress_chars("=> "))
+                    .with_prefix(name),
+            )
         };
-        Self { fetched: add("fetched"), produced: add("in the log"), settled: add("in PostgreSQL") }
+        Self {
+            fetched: add("fetched"),
+            produced: add("in the log"),
+            settled: add("in PostgreSQL"),
+        }
     }
 
     fn update(&self, gauges: &GaugesSnapshot) {
@@ -65,6 +75,8 @@ impl Bars {
 impl Drop for Bars {
     fn drop(&mut self) {
         // What is on the screen stays there.
-        [&self.fetched, &self.produced, &self.settled].into_iter().for_each(ProgressBar::abandon);
+        [&self.fetched, &self.produced, &self.settled]
+            .into_iter()
+            .for_each(ProgressBar::abandon);
     }
 }

@@ -87,9 +87,10 @@ impl Ledger {
             (Some(fetched), Some(produced)) if fetched != produced => {
                 Some(format!("fetched {fetched} but produced {produced}"))
             }
-            (_, Some(produced)) if produced != counts.consumed + self.pending => {
-                Some(format!("produced {produced} but consumed {} + pending {}", counts.consumed, self.pending))
-            }
+            (_, Some(produced)) if produced != counts.consumed + self.pending => Some(format!(
+                "produced {produced} but consumed {} + pending {}",
+                counts.consumed, self.pending
+            )),
             _ => None,
         }
     }
@@ -103,7 +104,11 @@ mod tests {
         Ledger {
             fetched: Some(fetched),
             produced: Some(produced),
-            records: RecordCounts { consumed, applied, ..RecordCounts::default() },
+            records: RecordCounts {
+                consumed,
+                applied,
+                ..RecordCounts::default()
+            },
             pending,
             ..Ledger::default()
         }
@@ -116,8 +121,20 @@ mod tests {
 
     #[test]
     fn each_broken_equation_is_named() {
-        assert!(ledger(10, 9, 9, 9, 0).gap().is_some_and(|gap| gap.contains("fetched 10")));
-        assert!(ledger(10, 10, 9, 8, 1).gap().is_some_and(|gap| gap.contains("consumed 9")));
-        assert!(ledger(10, 10, 9, 9, 0).gap().is_some_and(|gap| gap.contains("produced 10")));
+        assert!(
+            ledger(10, 9, 9, 9, 0)
+                .gap()
+                .is_some_and(|gap| gap.contains("fetched 10"))
+        );
+        assert!(
+            ledger(10, 10, 9, 8, 1)
+                .gap()
+                .is_some_and(|gap| gap.contains("consumed 9"))
+        );
+        assert!(
+            ledger(10, 10, 9, 9, 0)
+                .gap()
+                .is_some_and(|gap| gap.contains("produced 10"))
+        );
     }
 }

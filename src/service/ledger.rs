@@ -7,7 +7,9 @@ use crate::daemon::PipelineReport;
 /// Prints a pipeline's ledger: each record's fate, then the rows of each table.
 pub fn render(report: &PipelineReport) -> String {
     let ledger = &report.ledger;
-    let mut records = table(&["fetched", "produced", "consumed", "applied", "filtered", "dead", "skipped", "pending"]);
+    let mut records = table(&[
+        "fetched", "produced", "consumed", "applied", "filtered", "dead", "skipped", "pending",
+    ]);
     let count = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), thousands);
     records.add_row(right([
         count(ledger.fetched),
@@ -22,13 +24,21 @@ pub fn render(report: &PipelineReport) -> String {
     let mut rows = table(&["table", "inserted", "updated", "unchanged", "superseded"]);
     for (name, counts) in &ledger.tables {
         let numbers = [counts.inserted, counts.updated, counts.unchanged, counts.superseded].map(thousands);
-        rows.add_row(std::iter::once(Cell::new(name)).chain(right(numbers)).collect::<Vec<_>>());
+        rows.add_row(
+            std::iter::once(Cell::new(name))
+                .chain(right(numbers))
+                .collect::<Vec<_>>(),
+        );
     }
     let verdict = match &report.gap {
         None => "the ledger adds up".to_owned(),
         Some(gap) => format!("THE LEDGER HAS A GAP: {gap}"),
     };
-    let rows = if ledger.tables.is_empty() { String::new() } else { format!("\n{rows}") };
+    let rows = if ledger.tables.is_empty() {
+        String::new()
+    } else {
+        format!("\n{rows}")
+    };
     format!("pipeline {}: records\n{records}{rows}\n{verdict}", report.name)
 }
 
@@ -39,7 +49,10 @@ fn table(header: &[&str]) -> Table {
 }
 
 fn right(cells: impl IntoIterator<Item = String>) -> Vec<Cell> {
-    cells.into_iter().map(|text| Cell::new(text).set_alignment(CellAlignment::Right)).collect()
+    cells
+        .into_iter()
+        .map(|text| Cell::new(text).set_alignment(CellAlignment::Right))
+        .collect()
 }
 
 /// 1234567 -> `1,234,567`

@@ -98,10 +98,16 @@ pub fn compile(settings: &Settings, places: &Places) -> Result<Vec<Program>, Vec
     for pipeline in &settings.pipelines {
         match crate::daemon::compile(pipeline) {
             Ok(program) => programs.push(program),
-            Err(found) => problems.extend(found.iter().map(|found| {
-                places.problem(&pipeline.name, found.table.as_deref(), found.place, &found.message)
-            })),
+            Err(found) => problems.extend(
+                found
+                    .iter()
+                    .map(|found| places.problem(&pipeline.name, found.table.as_deref(), found.place, &found.message)),
+            ),
         }
     }
-    if problems.is_empty() { Ok(programs) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(programs)
+    } else {
+        Err(problems)
+    }
 }

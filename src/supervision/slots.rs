@@ -27,6 +27,12 @@ impl<T: Clone> Slots<T> {
 
     /// The addresses that are there, by index.
     pub fn all(&self) -> Vec<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 }

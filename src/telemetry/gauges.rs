@@ -81,7 +81,8 @@ impl Gauges {
         self.fetched_pages.fetch_add(1, Ordering::Relaxed);
         self.fetched_records.fetch_add(num_records as u64, Ordering::Relaxed);
         self.fetched_bytes.fetch_add(size_bytes as u64, Ordering::Relaxed);
-        self.empty_answers.fetch_add(u64::from(num_records == 0), Ordering::Relaxed);
+        self.empty_answers
+            .fetch_add(u64::from(num_records == 0), Ordering::Relaxed);
     }
 
     /// A shard was given to this daemon, or taken away.
@@ -105,7 +106,12 @@ impl Gauges {
 
     /// A partition was claimed.
     pub fn partition_claimed(&self, partition: i32, epoch: i64, next_offset: i64) {
-        let gauge = PartitionGauge { owned: true, state: "reading".into(), epoch, next_offset };
+        let gauge = PartitionGauge {
+            owned: true,
+            state: "reading".into(),
+            epoch,
+            next_offset,
+        };
         lock(&self.partitions).insert(partition, gauge);
     }
 

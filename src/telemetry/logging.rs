@@ -32,7 +32,11 @@ impl Drop for Guard {
             drop(done);
         };
         // If there is no thread to be had, the closure is dropped here, and the guard in it waits without a limit.
-        if std::thread::Builder::new().name("log-flush".to_owned()).spawn(flush).is_ok() {
+        if std::thread::Builder::new()
+            .name("log-flush".to_owned())
+            .spawn(flush)
+            .is_ok()
+        {
             // Ends when `done` is dropped, or at the limit.
             let _ = is_done.recv_timeout(FLUSH_LIMIT);
         }
@@ -125,13 +129,21 @@ mod tests {
         }
 
         fn lines(&self) -> Vec<String> {
-            String::from_utf8(self.0.0.lock().unwrap().1.clone()).unwrap().lines().map(str::to_owned).collect()
+            String::from_utf8(self.0.0.lock().unwrap().1.clone())
+                .unwrap()
+                .lines()
+                .map(str::to_owned)
+                .collect()
         }
     }
 
     impl Write for Sink {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut state = self.0.1.wait_while(self.0.0.lock().unwrap(), |(is_open, _)| !*is_open).unwrap();
+            let mut state = self
+                .0
+                .1
+                .wait_while(self.0.0.lock().unwrap(), |(is_open, _)| !*is_open)
+                .unwrap();
             state.1.extend_from_slice(bytes);
             Ok(bytes.len())
         }

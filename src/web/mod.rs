@@ -22,7 +22,12 @@ pub fn open(address: SocketAddr, pipelines: &[Arc<RunningPipeline>]) -> io::Resu
             .route("/status", web::get().to(status))
             .route("/resume", web::post().to(resume))
     };
-    let server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1).bind(address)?.run();
+    let server = HttpServer::new(app)
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .bind(address)?
+        .run();
     let handle = server.handle();
     actix_rt::spawn(server);
     Ok(handle)

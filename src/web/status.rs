@@ -46,8 +46,15 @@ pub struct PipelineStatus {
 impl Status {
     /// Reads it all. Blocks for milliseconds, or up to some seconds in an outage.
     pub fn read(pipelines: &[Arc<RunningPipeline>]) -> Self {
-        let pipelines = pipelines.iter().map(|pipeline| PipelineStatus::read(pipeline)).collect();
-        Self { version: env!("CARGO_PKG_VERSION"), pid: std::process::id(), pipelines }
+        let pipelines = pipelines
+            .iter()
+            .map(|pipeline| PipelineStatus::read(pipeline))
+            .collect();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            pipelines,
+        }
     }
 }
 

@@ -127,9 +127,13 @@ impl Transformed {
             failure.record = index_of(failure.record);
         }
         for batch in &mut self.tables {
-            let Ok(place) = batch.schema().index_of(LINEAGE[0]) else { continue };
+            let Ok(place) = batch.schema().index_of(LINEAGE[0]) else {
+                continue;
+            };
             let mut columns = batch.columns().to_vec();
-            let renumbered = columns[place].as_primitive::<UInt32Type>().unary::<_, UInt32Type>(&index_of);
+            let renumbered = columns[place]
+                .as_primitive::<UInt32Type>()
+                .unary::<_, UInt32Type>(&index_of);
             columns[place] = Arc::new(renumbered);
             if let Ok(renumbered) = RecordBatch::try_new(batch.schema(), columns) {
                 *batch = renumbered;

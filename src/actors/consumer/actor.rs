@@ -68,7 +68,11 @@ struct Crew {
 enum Partition {
     /// A claim is under way, or will be.
     Claiming { ticket: u64 },
-    Reading { claim: Arc<Claim>, in_flight: usize, _seat: Seat },
+    Reading {
+        claim: Arc<Claim>,
+        in_flight: usize,
+        _seat: Seat,
+    },
     /// Not read: its position is lost. Only `offsets skip` or a restart leads on.
     Stopped,
 }
@@ -83,17 +87,32 @@ struct Leaving {
 /// What the consumer's threads tell it.
 pub(super) enum News {
     Group(LoadEvent),
-    Claimed { partition: i32, ticket: u64, claimed: Claimed },
+    Claimed {
+        partition: i32,
+        ticket: u64,
+        claimed: Claimed,
+    },
     Batch(Box<RawBatch>),
     OutOfRange(i32),
-    TopicReplaced { claimed: TopicId, found: TopicId },
+    TopicReplaced {
+        claimed: TopicId,
+        found: TopicId,
+    },
 }
 
 impl Consumer {
     /// A consumer that will join the group when it starts.
     pub fn new(life: Life, settings: ConsumerSettings, transformers: Vec<Recipient<Transform>>) -> Self {
         let (partitions, leaving) = (HashMap::new(), Vec::new());
-        Self { life, settings, transformers, partitions, leaving, num_tickets: 0, crew: None }
+        Self {
+            life,
+            settings,
+            transformers,
+            partitions,
+            leaving,
+            num_tickets: 0,
+            crew: None,
+        }
     }
 
     fn order(&mut self, order: Order) {
@@ -117,31 +136,54 @@ impl Consumer {
     }
 
     fn claimed(&mut self, partition: i32, ticket: u64, claimed: Claimed) {
-        let Some(Partition::Claiming { ticket: waiting }) = self.partitions.get(&partition) else { return };
+        let Some(Partition::Claiming { ticket: waiting }) = self.partitions.get(&partition) else {
+            return;
+        };
         if *waiting != ticket {
             return;
         }
         match claimed {
             Claimed::Stopped(reason) => self.stop_partition(partition, &reason),
-            Claimed::At { topic_id, epoch, next_offset } => {
+            Claimed::At {
+                topic_id,
+                epoch,
+                next_offset,
+            } => {
                 let seat = self.settings.routes.take();
                 let key = PartitionKey {
                     pipeline: self.settings.spec.pipeline.clone(),
                     topic: self.settings.spec.topic.clone(),
                     partition,
                 };
-                let claim = Arc::new(Claim { key, topic_id, epoch, route: seat.route });
+                let claim = Arc::new(Claim {
+                    key,
+                    topic_id,
+                    epoch,
+                    route: seat.route,
+                });
                 self.settings.gauges.partition_claimed(partition, epoch, next_offset);
                 slog::info!(self.life.log(), "claimed"; "partition" => partition, "epoch" => epoch, "next_offset" => next_offset);
-                self.order(Order::Read { claim: claim.clone(), next_offset });
-                self.partitions.insert(partition, Partition::Reading { claim, in_flight: 0, _seat: seat });
+                self.order(Order::Read {
+                    claim: claim.clone(),
+                    next_offset,
+                });
+                self.partitions.insert(
+                    partition,
+                    Partition::Reading {
+                        claim,
+                        in_flight: 0,
+                        _seat: seat,
+                    },
+                );
             }
         }
     }
 
     fn stop_partition(&mut self, partition: i32, reason: &str) {
         slog::error!(self.life.log(), "the partition has stopped"; "partition" => partition, "reason" => reason);
-        self.settings.gauges.partition_state(partition, true, format!("stopped: {reason}"));
+        self.settings
+            .gauges
+            .partition_state(partition, true, format!("stopped: {reason}"));
         self.order(Order::Leave(vec![partition]));
         self.partitions.insert(partition, Partition::Stopped);
     }
@@ -149,8 +191,15 @@ impl Consumer {
     fn revoked(&mut self, partitions: Vec<i32>, lost: bool, ctx: &mut Context<Self>) {
         let mut in_flight = HashMap::new();
         for partition in &partitions {
-            self.settings.gauges.partition_state(*partition, false, "with another consumer");
-            if let Some(Partition::Reading { claim, in_flight: num @ 1.., .. }) = self.partitions.remove(partition) {
+            self.settings
+                .gauges
+                .partition_state(*partition, false, "with another consumer");
+            if let Some(Partition::Reading {
+                claim,
+                in_flight: num @ 1..,
+                ..
+            }) = self.partitions.remove(partition)
+            {
                 in_flight.insert((*partition, claim.epoch), num);
             }
         }
@@ -160,7 +209,11 @@ impl Consumer {
         }
         self.order(Order::Leave(partitions.clone()));
         let ticket = self.ticket();
-        self.leaving.push(Leaving { ticket, partitions, in_flight });
+        self.leaving.push(Leaving {
+            ticket,
+            partitions,
+            in_flight,
+        });
         ctx.run_later(DRAIN, move |consumer, _ctx| {
             if let Some(index) = consumer.leaving.iter().position(|leaving| leaving.ticket == ticket) {
                 let partitions = consumer.leaving.swap_remove(index).partitions;
@@ -173,7 +226,9 @@ impl Consumer {
     fn send(&mut self, batch: RawBatch, ctx: &mut Context<Self>) {
         let (partition, epoch) = (batch.claim.key.partition, batch.claim.epoch);
         // A batch that was read before the partition was given back is dropped: the next owner reads it again.
-        let Some(Partition::Reading { claim, in_flight, .. }) = self.partitions.get_mut(&partition) else { return };
+        let Some(Partition::Reading { claim, in_flight, .. }) = self.partitions.get_mut(&partition) else {
+            return;
+        };
         if claim.epoch != epoch {
             return;
         }
@@ -199,11 +254,19 @@ impl Consumer {
     ) {
         self.life.progress().mark();
         if let Ok(Settled { next_offset, num_dead }) = reply {
-            self.settings.gauges.settled(partition, next_offset, num_records, num_dead);
-            self.order(Order::Settled { partition, epoch, next_offset });
+            self.settings
+                .gauges
+                .settled(partition, next_offset, num_records, num_dead);
+            self.order(Order::Settled {
+                partition,
+                epoch,
+                next_offset,
+            });
         }
         self.heard_leaving((partition, epoch));
-        let Some(Partition::Reading { claim, in_flight, .. }) = self.partitions.get_mut(&partition) else { return };
+        let Some(Partition::Reading { claim, in_flight, .. }) = self.partitions.get_mut(&partition) else {
+            return;
+        };
         if claim.epoch != epoch {
             return;
         }
@@ -241,8 +304,12 @@ impl Consumer {
                 }
             }
         }
-        let done = self.leaving.extract_if(.., |leaving| leaving.in_flight.is_empty()).collect::<Vec<_>>();
-        done.into_iter().for_each(|leaving| self.order(Order::Release(leaving.partitions)));
+        let done = self
+            .leaving
+            .extract_if(.., |leaving| leaving.in_flight.is_empty())
+            .collect::<Vec<_>>();
+        done.into_iter()
+            .for_each(|leaving| self.order(Order::Release(leaving.partitions)));
     }
 
     fn topic_replaced(&mut self, claimed: TopicId, found: TopicId) {
@@ -285,16 +352,41 @@ impl Actor for Consumer {
     fn started(&mut self, ctx: &mut Self::Context) {
         let (news, inbox): (UnboundedSender<News>, _) = unbounded();
         ctx.add_stream(inbox);
-        let ConsumerSettings { log, spec, limits, connect, owner, .. } = self.settings.clone();
+        let ConsumerSettings {
+            log,
+            spec,
+            limits,
+            connect,
+            owner,
+            ..
+        } = self.settings.clone();
         let questions = Questions::spawn(&self.life, log.clone(), spec.clone(), news.clone());
-        let claim_settings = ClaimSettings { connect, log: log.clone(), spec: spec.clone(), owner };
+        let claim_settings = ClaimSettings {
+            connect,
+            log: log.clone(),
+            spec: spec.clone(),
+            owner,
+        };
         let claims = Claims::spawn(&self.life, claim_settings, news.clone());
-        let orders = reader::spawn(&self.life, ReaderSettings { log, spec, limits, questions }, news);
+        let orders = reader::spawn(
+            &self.life,
+            ReaderSettings {
+                log,
+                spec,
+                limits,
+                questions,
+            },
+            news,
+        );
         self.crew = Some(Crew { orders, claims });
         let stop = self.life.stop_requested();
-        ctx.spawn(async move { stop.cancelled().await }.into_actor(self).map(|(), consumer: &mut Self, ctx| {
-            consumer.wind_down(ctx);
-        }));
+        ctx.spawn(
+            async move { stop.cancelled().await }
+                .into_actor(self)
+                .map(|(), consumer: &mut Self, ctx| {
+                    consumer.wind_down(ctx);
+                }),
+        );
     }
 
     fn stopped(&mut self, _ctx: &mut Self::Context) {
@@ -311,7 +403,11 @@ impl StreamHandler<News> for Consumer {
                 partitions.into_iter().for_each(|partition| self.claim(partition));
             }
             News::Group(LoadEvent::Revoked { partitions, lost }) => self.revoked(partitions, lost, ctx),
-            News::Claimed { partition, ticket, claimed } => self.claimed(partition, ticket, claimed),
+            News::Claimed {
+                partition,
+                ticket,
+                claimed,
+            } => self.claimed(partition, ticket, claimed),
             News::Batch(batch) => self.send(*batch, ctx),
             // A new claim finds out which offsets are gone, and says so.
             News::OutOfRange(partition) => self.claim(partition),

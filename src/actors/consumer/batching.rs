@@ -36,7 +36,15 @@ pub(super) struct Cut {
 impl Reading {
     pub(super) fn new(claim: Arc<Claim>, next_offset: i64, limits: Batch) -> Self {
         let (records, size_bytes, oldest, in_flight) = (Vec::new(), 0, None, 0);
-        Self { claim, limits, expected_offset: next_offset, records, size_bytes, oldest, in_flight }
+        Self {
+            claim,
+            limits,
+            expected_offset: next_offset,
+            records,
+            size_bytes,
+            oldest,
+            in_flight,
+        }
     }
 
     /// How much may be read now; `None` while earlier batches are unsettled. That is the back-pressure: a queue that is
@@ -64,11 +72,16 @@ impl Reading {
         }
         let at_end = outcome == ReadOutcome::End;
         let full = self.records.len() >= self.limits.rows || self.size_bytes >= self.limits.bytes;
-        if full || at_end || self.is_old(now) { self.cut(at_end.then_some(position).flatten()) } else { None }
+        if full || at_end || self.is_old(now) {
+            self.cut(at_end.then_some(position).flatten())
+        } else {
+            None
+        }
     }
 
     fn is_old(&self, now: Instant) -> bool {
-        self.oldest.is_some_and(|oldest| now.duration_since(oldest) >= self.limits.age)
+        self.oldest
+            .is_some_and(|oldest| now.duration_since(oldest) >= self.limits.age)
     }
 
     /// When the records in hand become a batch of their own accord.
@@ -86,7 +99,11 @@ impl Reading {
         self.in_flight += 1;
         self.size_bytes = 0;
         self.oldest = None;
-        Some(Cut { expected_offset, next_offset, records: std::mem::take(&mut self.records) })
+        Some(Cut {
+            expected_offset,
+            next_offset,
+            records: std::mem::take(&mut self.records),
+        })
     }
 
     /// A batch is settled.
@@ -111,27 +128,48 @@ mod tests {
 
     fn reading(rows: usize, next_offset: i64) -> Reading {
         let claim = Claim {
-            key: PartitionKey { pipeline: "p".into(), topic: "t".into(), partition: 0 },
+            key: PartitionKey {
+                pipeline: "p".into(),
+                topic: "t".into(),
+                partition: 0,
+            },
             topic_id: TopicId(uuid::Uuid::nil()),
             epoch: 1,
-            route: Route { transformer: 0, writer: 0 },
+            route: Route {
+                transformer: 0,
+                writer: 0,
+            },
         };
-        let limits = Batch { rows, bytes: 1 << 20, age: Duration::from_millis(200) };
+        let limits = Batch {
+            rows,
+            bytes: 1 << 20,
+            age: Duration::from_millis(200),
+        };
         Reading::new(Arc::new(claim), next_offset, limits)
     }
 
     fn records(offsets: std::ops::Range<i64>) -> Vec<LogRecord> {
-        let record = |offset| LogRecord { offset, timestamp_ms: None, key: None, value: None, headers: Vec::new() };
+        let record = |offset| LogRecord {
+            offset,
+            timestamp_ms: None,
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        };
         offsets.map(record).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_full_batch_is_cut_and_offsets_follow_without_a_gap() {
         let mut reading = reading(3, 10);
-        let cut = reading.add(&mut records(10..13), ReadOutcome::More, None, Instant::now()).expect("it is full");
+        let cut = reading
+            .add(&mut records(10..13), ReadOutcome::More, None, Instant::now())
+            .expect("it is full");
         assert_eq!((cut.expected_offset, cut.next_offset, cut.records.len()), (10, 13, 3));
         // 13 is a transaction marker.
-        let cut = reading.add(&mut records(14..17), ReadOutcome::More, None, Instant::now()).expect("it is full");
+        let cut = reading
+            .add(&mut records(14..17), ReadOutcome::More, None, Instant::now())
+            .expect("it is full");
         assert_eq!((cut.expected_offset, cut.next_offset), (13, 17));
     }
 
@@ -153,7 +191,9 @@ mod tests {
         assert!(reading.add(&mut records(0..2), ReadOutcome::Empty, None, now).is_none());
         let later = now + Duration::from_millis(200);
         assert_eq!(reading.due(), Some(later));
-        let cut = reading.add(&mut Vec::new(), ReadOutcome::Empty, None, later).expect("it is old");
+        let cut = reading
+            .add(&mut Vec::new(), ReadOutcome::Empty, None, later)
+            .expect("it is old");
         assert_eq!(cut.next_offset, 2);
         assert_eq!(reading.due(), None);
     }
@@ -162,11 +202,18 @@ mod tests {
     async fn at_the_end_the_offset_moves_beyond_the_markers() {
         let mut reading = reading(100, 5);
         let now = Instant::now();
-        let cut = reading.add(&mut records(5..7), ReadOutcome::End, Some(8), now).expect("the end is a batch");
+        let cut = reading
+            .add(&mut records(5..7), ReadOutcome::End, Some(8), now)
+            .expect("the end is a batch");
         assert_eq!((cut.expected_offset, cut.next_offset, cut.records.len()), (5, 8, 2));
-        let cut = reading.add(&mut Vec::new(), ReadOutcome::End, Some(9), now).expect("an aborted transaction");
+        let cut = reading
+            .add(&mut Vec::new(), ReadOutcome::End, Some(9), now)
+            .expect("an aborted transaction");
         assert_eq!((cut.expected_offset, cut.next_offset, cut.records.len()), (8, 9, 0));
         reading.settled();
-        assert!(reading.add(&mut Vec::new(), ReadOutcome::End, Some(9), now).is_none(), "nothing has moved");
+        assert!(
+            reading.add(&mut Vec::new(), ReadOutcome::End, Some(9), now).is_none(),
+            "nothing has moved"
+        );
     }
 }

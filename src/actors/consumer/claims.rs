@@ -24,7 +24,11 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) enum Claimed {
     /// Read on from here.
-    At { topic_id: TopicId, epoch: i64, next_offset: i64 },
+    At {
+        topic_id: TopicId,
+        epoch: i64,
+        next_offset: i64,
+    },
     /// The position is outside what the log holds, or the topic is another one: the sentence names the lost range.
     Stopped(String),
 }
@@ -99,10 +103,19 @@ fn claim_for_ever(
             session = None;
             let reason = crate::supervision::chain(error.as_ref());
             slog::warn!(life.log(), "cannot claim yet"; "partition" => partition, "reason" => &reason);
-            let _waiting = life.progress().wait(format!("a claim of partition {partition}: {reason}"));
+            let _waiting = life
+                .progress()
+                .wait(format!("a claim of partition {partition}: {reason}"));
             backoff.block(cancel);
         };
-        if news.unbounded_send(News::Claimed { partition, ticket, claimed }).is_err() {
+        if news
+            .unbounded_send(News::Claimed {
+                partition,
+                ticket,
+                claimed,
+            })
+            .is_err()
+        {
             return Ok(());
         }
     }
@@ -128,9 +141,12 @@ fn claim(
         Some(session) => session,
         None => session.insert(Session::connect(&settings.connect, &settings.owner).map_err(ClaimError::Store)?),
     };
-    let key = PartitionKey { pipeline: spec.pipeline.clone(), topic: spec.topic.clone(), partition };
-    let claimed =
-        offsets::claim(session, &key, topic_id, bounds.low, &settings.owner).map_err(ClaimError::Store)?;
+    let key = PartitionKey {
+        pipeline: spec.pipeline.clone(),
+        topic: spec.topic.clone(),
+        partition,
+    };
+    let claimed = offsets::claim(session, &key, topic_id, bounds.low, &settings.owner).map_err(ClaimError::Store)?;
     let next_offset = claimed.next_offset;
     if claimed.recorded_topic_id != topic_id {
         return Ok(Claimed::Stopped(format!(
@@ -151,5 +167,9 @@ fn claim(
             bounds.last_stable
         )));
     }
-    Ok(Claimed::At { topic_id, epoch: claimed.epoch, next_offset })
+    Ok(Claimed::At {
+        topic_id,
+        epoch: claimed.epoch,
+        next_offset,
+    })
 }

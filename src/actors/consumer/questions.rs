@@ -77,7 +77,9 @@ fn answer_for_ever(
         };
         // One answer serves all who have asked before the call began.
         let questions: Vec<_> = std::iter::once(first).chain(inbox.try_iter()).collect();
-        let Some(found) = topic_id(inspector, progress, cancel)? else { return Ok(()) };
+        let Some(found) = topic_id(inspector, progress, cancel)? else {
+            return Ok(());
+        };
         for Question { claimed, answer } in questions {
             if found != claimed && news.unbounded_send(News::TopicReplaced { claimed, found }).is_err() {
                 return Ok(());

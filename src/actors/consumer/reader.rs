@@ -30,7 +30,11 @@ pub(super) enum Order {
     /// Read this partition from here on.
     Read { claim: Arc<Claim>, next_offset: i64 },
     /// A batch of this claim is settled.
-    Settled { partition: i32, epoch: i64, next_offset: i64 },
+    Settled {
+        partition: i32,
+        epoch: i64,
+        next_offset: i64,
+    },
     /// Read no further; the group's question is still open.
     Leave(Vec<i32>),
     /// Answer the group: these are given back.
@@ -89,13 +93,19 @@ pub(super) fn spawn(life: &Life, settings: ReaderSettings, news: UnboundedSender
     if let Err(error) = started {
         life.fail(error);
     }
-    Orders { sender, thread, known: None }
+    Orders {
+        sender,
+        thread,
+        known: None,
+    }
 }
 
 fn open(settings: &ReaderSettings, cancel: &Cancel) -> Result<Box<dyn LoadMember>, LogError> {
     let thread = std::thread::current();
     settings.log.prepare(&settings.spec, cancel)?;
-    settings.log.join_load(&settings.spec, Arc::new(move || thread.unpark()))
+    settings
+        .log
+        .join_load(&settings.spec, Arc::new(move || thread.unpark()))
 }
 
 struct Reader<'a> {
@@ -143,7 +153,12 @@ impl Reader<'_> {
 
     fn nap(&self) -> Duration {
         let now = Instant::now();
-        let due = self.readings.values().filter(|reading| reading.room().is_some()).filter_map(Reading::due).min();
+        let due = self
+            .readings
+            .values()
+            .filter(|reading| reading.room().is_some())
+            .filter_map(Reading::due)
+            .min();
         due.map_or(NAP, |due| due.saturating_duration_since(now).min(NAP))
     }
 
@@ -152,10 +167,15 @@ impl Reader<'_> {
             Order::Read { claim, next_offset } => {
                 let partition = claim.key.partition;
                 self.silent.remove(&partition);
-                self.readings.insert(partition, Reading::new(claim, next_offset, self.settings.limits));
+                self.readings
+                    .insert(partition, Reading::new(claim, next_offset, self.settings.limits));
                 self.member.assign(&[(partition, next_offset)])
             }
-            Order::Settled { partition, epoch, next_offset } => {
+            Order::Settled {
+                partition,
+                epoch,
+                next_offset,
+            } => {
                 if let Some(reading) = self.readings.get_mut(&partition).filter(|r| r.claim.epoch == epoch) {
                     reading.settled();
                     self.member.note_settled(partition, next_offset);
@@ -163,11 +183,15 @@ impl Reader<'_> {
                 Ok(())
             }
             Order::Leave(partitions) => {
-                partitions.iter().for_each(|partition| drop(self.readings.remove(partition)));
+                partitions
+                    .iter()
+                    .for_each(|partition| drop(self.readings.remove(partition)));
                 Ok(())
             }
             Order::Release(partitions) => {
-                partitions.iter().for_each(|partition| drop(self.readings.remove(partition)));
+                partitions
+                    .iter()
+                    .for_each(|partition| drop(self.readings.remove(partition)));
                 self.member.release(&partitions)
             }
         }
@@ -175,11 +199,19 @@ impl Reader<'_> {
 
     /// Whether anything came.
     fn read(&mut self, partition: i32, buffer: &mut Vec<LogRecord>) -> Result<bool, LogError> {
-        let Some(reading) = self.readings.get_mut(&partition) else { return Ok(false) };
-        let Some(limit) = reading.room().filter(|_| !self.silent.contains(&partition)) else { return Ok(false) };
+        let Some(reading) = self.readings.get_mut(&partition) else {
+            return Ok(false);
+        };
+        let Some(limit) = reading.room().filter(|_| !self.silent.contains(&partition)) else {
+            return Ok(false);
+        };
         let outcome = self.member.read(partition, limit, buffer)?;
         let any = !buffer.is_empty();
-        let position = if outcome == ReadOutcome::End { self.member.position(partition) } else { None };
+        let position = if outcome == ReadOutcome::End {
+            self.member.position(partition)
+        } else {
+            None
+        };
         if let Some(cut) = reading.add(buffer, outcome, position, Instant::now()) {
             let batch = RawBatch {
                 claim: reading.claim.clone(),

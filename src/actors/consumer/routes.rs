@@ -24,7 +24,10 @@ pub(super) struct Seat {
 impl Routes {
     /// Nobody has anything yet.
     pub fn new(num_transformers: usize, num_writers: usize) -> Self {
-        Self(Arc::new(Mutex::new(Load { transformers: vec![0; num_transformers], writers: vec![0; num_writers] })))
+        Self(Arc::new(Mutex::new(Load {
+            transformers: vec![0; num_transformers],
+            writers: vec![0; num_writers],
+        })))
     }
 
     fn load(&self) -> MutexGuard<'_, Load> {
@@ -33,11 +36,17 @@ impl Routes {
 
     pub(super) fn take(&self) -> Seat {
         let mut load = self.load();
-        let route = Route { transformer: least(&load.transformers), writer: least(&load.writers) };
+        let route = Route {
+            transformer: least(&load.transformers),
+            writer: least(&load.writers),
+        };
         load.transformers[route.transformer] += 1;
         load.writers[route.writer] += 1;
         drop(load);
-        Seat { route, routes: self.clone() }
+        Seat {
+            route,
+            routes: self.clone(),
+        }
     }
 }
 
@@ -61,9 +70,18 @@ mod tests {
     fn partitions_spread_and_places_come_back() {
         let routes = Routes::new(2, 3);
         let seats: Vec<_> = (0..4).map(|_| routes.take()).collect();
-        let taken: Vec<_> = seats.iter().map(|seat| (seat.route.transformer, seat.route.writer)).collect();
+        let taken: Vec<_> = seats
+            .iter()
+            .map(|seat| (seat.route.transformer, seat.route.writer))
+            .collect();
         assert_eq!(taken, [(0, 0), (1, 1), (0, 2), (1, 0)]);
         drop(seats);
-        assert_eq!(routes.take().route, Route { transformer: 0, writer: 0 });
+        assert_eq!(
+            routes.take().route,
+            Route {
+                transformer: 0,
+                writer: 0
+            }
+        );
     }
 }

@@ -45,7 +45,11 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher that asks these producers for shards.
     pub fn new(life: Life, settings: FetcherSettings, producers: Vec<Lender>) -> Self {
-        Self { life, settings, producers }
+        Self {
+            life,
+            settings,
+            producers,
+        }
     }
 
     /// Waits for this producer's next shard; begins to fetch it and asks again.
@@ -62,11 +66,16 @@ impl Fetcher {
 
     fn fetch(&self, lent: Lent, produce: Recipient<Produce>, ctx: &mut Context<Self>) {
         let shard_loop = ShardLoop::new(self.settings.clone(), lent, produce, self.life.clone());
-        ctx.spawn(shard_loop.run().into_actor(self).map(|stopped, fetcher: &mut Self, _ctx| match stopped {
-            Stopped::Lost => {}
-            Stopped::Park(reason) => fetcher.life.park(reason),
-            Stopped::Failed(error) => fetcher.life.fail(error),
-        }));
+        ctx.spawn(
+            shard_loop
+                .run()
+                .into_actor(self)
+                .map(|stopped, fetcher: &mut Self, _ctx| match stopped {
+                    Stopped::Lost => {}
+                    Stopped::Park(reason) => fetcher.life.park(reason),
+                    Stopped::Failed(error) => fetcher.life.fail(error),
+                }),
+        );
     }
 }
 

@@ -34,14 +34,25 @@ pub(super) struct ShardLoop {
     produce: Recipient<Produce>,
     life: Life,
     cursor: Value,
-    unanswered: VecDeque<(usize, LocalBoxFuture<'static, Result<Result<Delivered, Refused>, MailboxError>>)>,
+    unanswered: VecDeque<(
+        usize,
+        LocalBoxFuture<'static, Result<Result<Delivered, Refused>, MailboxError>>,
+    )>,
     unanswered_records: usize,
 }
 
 impl ShardLoop {
     pub(super) fn new(settings: FetcherSettings, mut lent: Lent, produce: Recipient<Produce>, life: Life) -> Self {
         let cursor = lent.cursor.take().unwrap_or(Value::Null);
-        Self { settings, lent, produce, life, cursor, unanswered: VecDeque::new(), unanswered_records: 0 }
+        Self {
+            settings,
+            lent,
+            produce,
+            life,
+            cursor,
+            unanswered: VecDeque::new(),
+            unanswered_records: 0,
+        }
     }
 
     pub(super) async fn run(mut self) -> Stopped {
@@ -56,7 +67,12 @@ impl ShardLoop {
                 self.hear_oldest().await?;
             }
             let cursor = Some(&self.cursor).filter(|cursor| !cursor.is_null());
-            match self.settings.source.plan(&self.lent.shard, cursor, self.now_ms()).map_err(stopped)? {
+            match self
+                .settings
+                .source
+                .plan(&self.lent.shard, cursor, self.now_ms())
+                .map_err(stopped)?
+            {
                 Next::Request(request) => {
                     let fetched = self.fetch(&request).await?;
                     self.send(fetched);
@@ -77,7 +93,9 @@ impl ShardLoop {
     }
 
     fn now_ms(&self) -> i64 {
-        self.settings.frozen_now_ms.unwrap_or_else(|| chrono::Utc::now().timestamp_millis())
+        self.settings
+            .frozen_now_ms
+            .unwrap_or_else(|| chrono::Utc::now().timestamp_millis())
     }
 
     fn say(&self, state: impl Into<String>) {
@@ -129,7 +147,9 @@ impl ShardLoop {
     }
 
     async fn hear_oldest(&mut self) -> Result<(), Stopped> {
-        let Some((num_records, request)) = self.unanswered.pop_front() else { return Ok(()) };
+        let Some((num_records, request)) = self.unanswered.pop_front() else {
+            return Ok(());
+        };
         self.unanswered_records -= num_records.max(1);
         match request.await {
             Ok(Ok(Delivered { .. })) => {

@@ -81,7 +81,14 @@ pub(super) enum News {
 impl Producer {
     /// A producer that will join the group when it starts.
     pub fn new(life: Life, settings: ProducerSettings) -> Self {
-        Self { life, settings, news: None, shards: HashMap::new(), asking: VecDeque::new(), num_grants: 0 }
+        Self {
+            life,
+            settings,
+            news: None,
+            shards: HashMap::new(),
+            asking: VecDeque::new(),
+            num_grants: 0,
+        }
     }
 
     fn take(&mut self, shard: ShardId, own: Ownership, heartbeat: Duration) {
@@ -109,7 +116,13 @@ impl Producer {
         if let Err(error) = started {
             self.life.fail(error);
         }
-        let owned = Owned { grant, shard: shard.clone(), jobs, revoked: CancellationToken::new(), idle_at: None };
+        let owned = Owned {
+            grant,
+            shard: shard.clone(),
+            jobs,
+            revoked: CancellationToken::new(),
+            idle_at: None,
+        };
         self.shards.insert(shard.number, owned);
         self.settings.gauges.shard_owned(shard.number, true);
     }
@@ -132,10 +145,19 @@ impl Producer {
                 // A producer that is gone needs no shard back.
                 let _ = back.unbounded_send(News::GivenBack { shard: number, grant });
             };
-            let lease = Lease { revoked: owned.revoked.clone(), give_back: Some(Box::new(give_back)) };
-            let mut lent = Lent { shard: owned.shard.clone(), cursor: cursor.clone(), lease };
+            let lease = Lease {
+                revoked: owned.revoked.clone(),
+                give_back: Some(Box::new(give_back)),
+            };
+            let mut lent = Lent {
+                shard: owned.shard.clone(),
+                cursor: cursor.clone(),
+                lease,
+            };
             let taken = loop {
-                let Some(asking) = self.asking.pop_front() else { break false };
+                let Some(asking) = self.asking.pop_front() else {
+                    break false;
+                };
                 match asking.send(Ok(lent)) {
                     Ok(()) => break true,
                     // The one who asked is gone: the next in line.
@@ -162,7 +184,12 @@ impl Actor for Producer {
     fn started(&mut self, ctx: &mut Self::Context) {
         let (news, inbox) = unbounded();
         ctx.add_stream(inbox);
-        membership::spawn(&self.life, self.settings.log.clone(), self.settings.spec.clone(), news.clone());
+        membership::spawn(
+            &self.life,
+            self.settings.log.clone(),
+            self.settings.spec.clone(),
+            news.clone(),
+        );
         self.news = Some(news);
     }
 
@@ -175,7 +202,9 @@ impl StreamHandler<News> for Producer {
     fn handle(&mut self, news: News, _ctx: &mut Self::Context) {
         match news {
             News::Assigned { shards, heartbeat } => {
-                shards.into_iter().for_each(|(shard, own)| self.take(shard, own, heartbeat));
+                shards
+                    .into_iter()
+                    .for_each(|(shard, own)| self.take(shard, own, heartbeat));
             }
             News::Revoked(shards) => shards.iter().for_each(|shard| self.lose(shard.number)),
             News::Idle { shard, grant, cursor } => {

@@ -22,11 +22,17 @@ pub(super) fn wrap_too_large(record: &mut PageRecord, max_record_bytes: usize) {
     let size_bytes = record.payload.len() as u64;
     let kept = KEPT_BYTES.min(max_record_bytes / 2).min(record.payload.len());
     record.payload.truncate(kept);
-    if record.key.as_ref().is_some_and(|key| key.len() > KEPT_BYTES.min(max_record_bytes / 4)) {
+    if record
+        .key
+        .as_ref()
+        .is_some_and(|key| key.len() > KEPT_BYTES.min(max_record_bytes / 4))
+    {
         record.key = None;
     }
     record.reject = Some(IngestReject {
-        reason: format!("the record has {size_bytes} bytes and the topic takes {max_record_bytes}; raise max.message.bytes of the topic"),
+        reason: format!(
+            "the record has {size_bytes} bytes and the topic takes {max_record_bytes}; raise max.message.bytes of the topic"
+        ),
         size_bytes,
     });
 }
@@ -38,7 +44,11 @@ mod tests {
     #[test]
     fn an_envelope_fits_where_its_record_did_not() {
         let payload = bytes::Bytes::from(vec![b'x'; 300_000]);
-        let mut record = PageRecord { key: Some(payload.clone()), payload, reject: None };
+        let mut record = PageRecord {
+            key: Some(payload.clone()),
+            payload,
+            reject: None,
+        };
         assert!(is_too_large(&record, 100_000));
         wrap_too_large(&mut record, 100_000);
         assert!(!is_too_large(&record, 100_000));

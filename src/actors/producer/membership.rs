@@ -44,7 +44,10 @@ fn poll_for_ever(
         let idle = events.is_empty();
         for event in events {
             let item = match event {
-                IngestEvent::Assigned(shards) => News::Assigned { shards, heartbeat: member.heartbeat() },
+                IngestEvent::Assigned(shards) => News::Assigned {
+                    shards,
+                    heartbeat: member.heartbeat(),
+                },
                 IngestEvent::Revoked(shards) => News::Revoked(shards),
             };
             if news.unbounded_send(item).is_err() {

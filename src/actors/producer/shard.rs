@@ -26,7 +26,10 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// What the producer asks of a shard's thread, in order.
 pub(super) enum Job {
-    Commit { page: Page, answer: oneshot::Sender<Result<Delivered, Refused>> },
+    Commit {
+        page: Page,
+        answer: oneshot::Sender<Result<Delivered, Refused>>,
+    },
     /// Everything before is settled when this is answered with [`News::Idle`].
     TellCursor,
 }
@@ -62,7 +65,13 @@ impl Gathered {
     fn settle(&mut self, delivered: bool) {
         self.num_records = 0;
         for (page, answer) in self.pages.drain(..).zip(self.answers.drain(..)) {
-            let reply = if delivered { Ok(Delivered { num_records: page.records.len() }) } else { Err(Refused::Lost) };
+            let reply = if delivered {
+                Ok(Delivered {
+                    num_records: page.records.len(),
+                })
+            } else {
+                Err(Refused::Lost)
+            };
             // A fetcher that is gone reads the cursor when it comes back.
             let _ = answer.send(reply);
         }
@@ -78,12 +87,17 @@ impl ShardThread {
         cancel: &Cancel,
     ) -> Result<(), LogError> {
         let wanted = || self.own.holds() && !cancel.is_cancelled();
-        let mut gathered = Gathered { tell_cursor: true, ..Gathered::default() };
+        let mut gathered = Gathered {
+            tell_cursor: true,
+            ..Gathered::default()
+        };
         while wanted() {
             let num_polls = self.own.num_polls();
             let opened = {
                 let _waiting = self.progress.wait("the log to open the shard");
-                let ShardThread { settings, shard, own, .. } = &self;
+                let ShardThread {
+                    settings, shard, own, ..
+                } = &self;
                 settings.log.open_shard(&settings.spec, shard, own, cancel)
             };
             let served = opened.and_then(|mut writer| self.serve(writer.as_mut(), &mut gathered, inbox, news, cancel));
@@ -122,7 +136,11 @@ impl ShardThread {
         let committed = committed_cursor(writer);
         if gathered.pages.last().is_some_and(|last| last.cursor_after == committed) {
             gathered.settle(true);
-        } else if gathered.pages.first().is_some_and(|first| first.cursor_before != committed) {
+        } else if gathered
+            .pages
+            .first()
+            .is_some_and(|first| first.cursor_before != committed)
+        {
             gathered.settle(false);
         }
         loop {
@@ -131,7 +149,11 @@ impl ShardThread {
             }
             if std::mem::take(&mut gathered.tell_cursor) {
                 let cursor = writer.committed().map(|committed| committed.cursor.clone());
-                let idle = News::Idle { shard: self.shard.number, grant: self.grant, cursor };
+                let idle = News::Idle {
+                    shard: self.shard.number,
+                    grant: self.grant,
+                    cursor,
+                };
                 if news.unbounded_send(idle).is_err() {
                     return Ok(());
                 }
@@ -190,12 +212,7 @@ impl ShardThread {
         }
     }
 
-    fn commit(
-        &self,
-        writer: &mut dyn ShardWriter,
-        gathered: &mut Gathered,
-        cancel: &Cancel,
-    ) -> Result<(), LogError> {
+    fn commit(&self, writer: &mut dyn ShardWriter, gathered: &mut Gathered, cancel: &Cancel) -> Result<(), LogError> {
         let _work = self.progress.work();
         let max_record_bytes = writer.max_record_bytes();
         let oversized = gathered.pages.iter_mut().flat_map(|page| &mut page.records);
@@ -207,12 +224,17 @@ impl ShardThread {
             match writer.commit(&gathered.pages, &after, &self.own, cancel) {
                 Ok(()) => {
                     self.progress.mark();
-                    self.settings.gauges.produced(self.shard.number, &after, gathered.num_records);
+                    self.settings
+                        .gauges
+                        .produced(self.shard.number, &after, gathered.num_records);
                     gathered.settle(true);
                     return Ok(());
                 }
                 Err(LogError::RecordTooLarge { page, record }) => {
-                    let refused = gathered.pages.get_mut(page).and_then(|page| page.records.get_mut(record));
+                    let refused = gathered
+                        .pages
+                        .get_mut(page)
+                        .and_then(|page| page.records.get_mut(record));
                     match refused.filter(|record| record.reject.is_none()) {
                         Some(record) => envelope::wrap_too_large(record, max_record_bytes.min(128 * 1024)),
                         None => return Err(LogError::RecordTooLarge { page, record }),
@@ -225,7 +247,9 @@ impl ShardThread {
 }
 
 fn committed_cursor(writer: &dyn ShardWriter) -> Value {
-    writer.committed().map_or(Value::Null, |committed| committed.cursor.clone())
+    writer
+        .committed()
+        .map_or(Value::Null, |committed| committed.cursor.clone())
 }
 
 /// The cursor record that goes with these pages: the last page's cursor, and the shard's counts so far.

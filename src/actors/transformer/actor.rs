@@ -31,13 +31,14 @@ pub struct Transformer {
 
 impl Transformer {
     /// A transformer with plans of its own, and the writers that its batches may go to.
-    pub fn new(
-        life: Life,
-        settings: TransformerSettings,
-        writers: Vec<Recipient<Write>>,
-    ) -> Result<Self, EngineError> {
+    pub fn new(life: Life, settings: TransformerSettings, writers: Vec<Recipient<Write>>) -> Result<Self, EngineError> {
         let engine = settings.program.engine()?;
-        Ok(Self { life, settings, engine, writers })
+        Ok(Self {
+            life,
+            settings,
+            engine,
+            writers,
+        })
     }
 
     fn transform(&mut self, batch: RawBatch) -> Result<RowBatch, EngineError> {
@@ -48,7 +49,14 @@ impl Transformer {
             match rejects::ingest_reason(record) {
                 None => to_run.push(index),
                 Some(reason) => {
-                    rejected.push(rejects::rejected(&key.topic, key.partition, record, Stage::Ingest, reason, None));
+                    rejected.push(rejects::rejected(
+                        &key.topic,
+                        key.partition,
+                        record,
+                        Stage::Ingest,
+                        reason,
+                        None,
+                    ));
                 }
             }
         }
@@ -57,7 +65,14 @@ impl Transformer {
             let record = &batch.records[failure.record as usize];
             let table = failure.table.and_then(|table| self.settings.tables.get(table).cloned());
             let (stage, reason) = (rejects::stage(failure), failure.reason.clone());
-            rejected.push(rejects::rejected(&key.topic, key.partition, record, stage, reason, table));
+            rejected.push(rejects::rejected(
+                &key.topic,
+                key.partition,
+                record,
+                stage,
+                reason,
+                table,
+            ));
         }
         rejected.sort_by_key(|rejected: &Rejected| rejected.position.offset);
         Ok(RowBatch {
@@ -84,7 +99,9 @@ fn run(
         .iter()
         .map(|index| {
             let headers = records[*index].headers.iter();
-            headers.map(|header| (header.name.as_str(), header.value.as_deref())).collect()
+            headers
+                .map(|header| (header.name.as_str(), header.value.as_deref()))
+                .collect()
         })
         .collect();
     let input: Vec<InputRecord<'_>> = to_run

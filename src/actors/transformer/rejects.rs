@@ -9,7 +9,10 @@ use crate::{
 
 /// The reason in a reject envelope's headers; `None` for an ordinary record.
 pub(super) fn ingest_reason(record: &LogRecord) -> Option<String> {
-    let header = record.headers.iter().find(|header| header.name == IngestReject::REASON_HEADER)?;
+    let header = record
+        .headers
+        .iter()
+        .find(|header| header.name == IngestReject::REASON_HEADER)?;
     Some(String::from_utf8_lossy(header.value.as_deref().unwrap_or_default()).into_owned())
 }
 
@@ -23,7 +26,11 @@ pub(super) fn rejected(
     table: Option<String>,
 ) -> Rejected {
     Rejected {
-        position: Position { topic: topic.clone(), partition, offset: record.offset },
+        position: Position {
+            topic: topic.clone(),
+            partition,
+            offset: record.offset,
+        },
         stage,
         reason,
         table,

@@ -42,9 +42,17 @@ pub struct Writer {
 impl Writer {
     /// A writer that connects when its first batch comes.
     pub fn new(life: Life, settings: WriterSettings) -> Self {
-        let WriterSettings { pipeline, program, connect, brake } = settings;
+        let WriterSettings {
+            pipeline,
+            program,
+            connect,
+            brake,
+        } = settings;
         let tables = pipeline.tables.iter().enumerate();
-        let specs = tables.map(|(index, table)| TableSpec { table: table.clone(), schema: program.output(index) });
+        let specs = tables.map(|(index, table)| TableSpec {
+            table: table.clone(),
+            schema: program.output(index),
+        });
         let name = format!("{} {}", pipeline.name, life.child());
         let desk = Desk::new(life.clone(), name, connect, brake, Loader::new(specs.collect()));
         Self { life, desk: Some(desk) }

@@ -19,14 +19,20 @@ pub struct Brake {
 impl Brake {
     /// A brake that allows this many.
     pub fn new(max: Rate) -> Self {
-        Self { max, recent: Mutex::default() }
+        Self {
+            max,
+            recent: Mutex::default(),
+        }
     }
 
     /// How many more are allowed now.
     pub fn left(&self) -> usize {
         let mut recent = self.recent();
         let now = Instant::now();
-        while recent.front().is_some_and(|(when, _)| now.duration_since(*when) >= self.max.per) {
+        while recent
+            .front()
+            .is_some_and(|(when, _)| now.duration_since(*when) >= self.max.per)
+        {
             recent.pop_front();
         }
         let so_far: usize = recent.iter().map(|(_, count)| count).sum();
@@ -42,7 +48,11 @@ impl Brake {
 
     /// The sentence with which the pipeline parks.
     pub fn reason(&self, first: &[Rejected]) -> String {
-        let examples: Vec<_> = first.iter().take(3).map(|dead| format!("{}: {}", dead.position, dead.reason)).collect();
+        let examples: Vec<_> = first
+            .iter()
+            .take(3)
+            .map(|dead| format!("{}: {}", dead.position, dead.reason))
+            .collect();
         format!(
             "more than {} dead letters within {} (dead_letters.max): nothing of this batch was written; the first: {}",
             self.max.count,
@@ -64,7 +74,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn dead_letters_within_the_limit_pass_and_age_out() {
-        let brake = Brake::new(Rate { count: 3, per: Duration::from_secs(60) });
+        let brake = Brake::new(Rate {
+            count: 3,
+            per: Duration::from_secs(60),
+        });
         brake.count(2);
         assert_eq!(brake.left(), 1);
         tokio::time::advance(Duration::from_secs(30)).await;

@@ -40,14 +40,15 @@ struct Part<'a> {
 }
 
 impl Desk {
-    pub(super) fn new(
-        life: Life,
-        name: String,
-        connect: Arc<ConnectInfo>,
-        brake: Arc<Brake>,
-        loader: Loader,
-    ) -> Self {
-        Self { life, name, connect, brake, loader, session: None }
+    pub(super) fn new(life: Life, name: String, connect: Arc<ConnectInfo>, brake: Arc<Brake>, loader: Loader) -> Self {
+        Self {
+            life,
+            name,
+            connect,
+            brake,
+            loader,
+            session: None,
+        }
     }
 
     /// Writes the batch, however long PostgreSQL is away. It is one transaction, unless the server cannot take it whole:
@@ -61,7 +62,11 @@ impl Desk {
             }
         }
         let mut num_dead = 0;
-        let mut parts = VecDeque::from([Part { batch: whole(batch), was_too_large: false, commit_unknown: false }]);
+        let mut parts = VecDeque::from([Part {
+            batch: whole(batch),
+            was_too_large: false,
+            commit_unknown: false,
+        }]);
         let mut backoff = Backoff::outage();
         let mut outage: Option<WaitGuard> = None;
         while let Some(part) = parts.front_mut() {
@@ -100,7 +105,11 @@ impl Desk {
                     Some((first, second)) => {
                         parts.pop_front();
                         for half in [second, first] {
-                            parts.push_front(Part { batch: half, was_too_large: true, commit_unknown: false });
+                            parts.push_front(Part {
+                                batch: half,
+                                was_too_large: true,
+                                commit_unknown: false,
+                            });
                         }
                     }
                 },
@@ -117,7 +126,10 @@ impl Desk {
             outage.get_or_insert_with(|| progress.wait(format!("PostgreSQL: {reason}")));
             tokio::time::sleep(backoff.delay()).await;
         }
-        Given::Reply(Ok(Settled { next_offset: batch.next_offset, num_dead }))
+        Given::Reply(Ok(Settled {
+            next_offset: batch.next_offset,
+            num_dead,
+        }))
     }
 
     fn attempt(&mut self, part: &mut Part<'_>) -> Result<Outcome, StoreError> {

@@ -15,7 +15,10 @@ pub(super) fn check(sections: &[Section<'_>]) {
     for section in sections {
         let Some(name) = text_of(section, "name") else { continue };
         if names.insert(name.clone(), section).is_some() {
-            section.problem("name", format!("another pipeline is named \"{name}\" too; give it a name of its own"));
+            section.problem(
+                "name",
+                format!("another pipeline is named \"{name}\" too; give it a name of its own"),
+            );
             continue;
         }
         let topic_section = section.child("topic", "pipeline[].topic");
@@ -25,8 +28,15 @@ pub(super) fn check(sections: &[Section<'_>]) {
         };
         for claimed in [topic, format!("{name}.cursors")] {
             if let Some(other) = topics.insert(claimed.clone(), name.clone()) {
-                let whose = if other == name { "this pipeline's cursors".to_owned() } else { format!("pipeline \"{other}\"") };
-                place.problem("name", format!("the topic \"{claimed}\" belongs to {whose} already; take another one"));
+                let whose = if other == name {
+                    "this pipeline's cursors".to_owned()
+                } else {
+                    format!("pipeline \"{other}\"")
+                };
+                place.problem(
+                    "name",
+                    format!("the topic \"{claimed}\" belongs to {whose} already; take another one"),
+                );
             }
         }
     }
@@ -43,12 +53,16 @@ fn text_of(section: &Section<'_>, name: &str) -> Option<String> {
 pub(super) fn note(settings: &Settings, root: &Section<'_>, sections: &[Section<'_>]) {
     let is_embedded = settings.kafka.brokers == Brokers::Embedded;
     if is_embedded && !settings.kafka.properties.is_empty() {
-        root.child("kafka", "kafka").note("properties", "has no effect with brokers = \"embedded\"");
+        root.child("kafka", "kafka")
+            .note("properties", "has no effect with brokers = \"embedded\"");
     }
     for (pipeline, section) in settings.pipelines.iter().zip(sections) {
         let topic = section.child("topic", "pipeline[].topic");
         if is_embedded && pipeline.topic.replication > 1 {
-            topic.note("replication", "has no effect with brokers = \"embedded\", which keeps one copy on this machine's disk");
+            topic.note(
+                "replication",
+                "has no effect with brokers = \"embedded\", which keeps one copy on this machine's disk",
+            );
         }
         note_idle(pipeline, &section.child("actors", "pipeline[].actors"));
     }
@@ -75,7 +89,10 @@ fn note_idle(pipeline: &Pipeline, section: &Section<'_>) {
         // Without the key there is nothing to correct.
         if section.is_set(name) && count > of_work {
             let idle = count - of_work;
-            section.note(name, format!("{idle} of {count} will have nothing to do: there are {of_work} {unit}"));
+            section.note(
+                name,
+                format!("{idle} of {count} will have nothing to do: there are {of_work} {unit}"),
+            );
         }
     }
 }

@@ -65,7 +65,10 @@ fn put_bytes(buffer: &mut BytesMut, bytes: Option<&[u8]>) {
 /// The timestamp and the number of records of a value; `None` when it is not one of ours.
 pub(super) fn head(value: &[u8]) -> Option<(i64, u32)> {
     let head = value.get(..HEAD_LEN).filter(|head| head[0] == VERSION)?;
-    Some((i64::from_le_bytes(head[1..9].try_into().ok()?), u32::from_le_bytes(head[9..].try_into().ok()?)))
+    Some((
+        i64::from_le_bytes(head[1..9].try_into().ok()?),
+        u32::from_le_bytes(head[9..].try_into().ok()?),
+    ))
 }
 
 /// Decodes a value whose first record has offset `base`. Payloads are slices of it. `None` when it is damaged.
@@ -80,10 +83,19 @@ pub(super) fn decode(base: i64, value: &Bytes) -> Option<Vec<LogRecord>> {
             let headers = (0..num_headers)
                 .map(|_| {
                     let name = String::from_utf8(reader.bytes()??.to_vec()).ok()?;
-                    Some(Header { name, value: reader.bytes()? })
+                    Some(Header {
+                        name,
+                        value: reader.bytes()?,
+                    })
                 })
                 .collect::<Option<Vec<_>>>()?;
-            Some(LogRecord { offset: base + index, timestamp_ms: Some(timestamp_ms), key, value: payload, headers })
+            Some(LogRecord {
+                offset: base + index,
+                timestamp_ms: Some(timestamp_ms),
+                key,
+                value: payload,
+                headers,
+            })
         })
         .collect()
 }
@@ -104,7 +116,11 @@ impl Reader<'_> {
     /// Outer `None` = damaged, inner `None` = absent.
     fn bytes(&mut self) -> Option<Option<Bytes>> {
         let len = u32::from_le_bytes(self.take(4)?.as_ref().try_into().ok()?);
-        if len == ABSENT { Some(None) } else { self.take(len as usize).map(Some) }
+        if len == ABSENT {
+            Some(None)
+        } else {
+            self.take(len as usize).map(Some)
+        }
     }
 }
 
@@ -116,7 +132,10 @@ mod tests {
         PageRecord {
             key: key.map(|key| Bytes::copy_from_slice(key.as_bytes())),
             payload: Bytes::copy_from_slice(payload.as_bytes()),
-            reject: reject.map(|reason| IngestReject { reason: reason.into(), size_bytes: 7 }),
+            reject: reject.map(|reason| IngestReject {
+                reason: reason.into(),
+                size_bytes: 7,
+            }),
         }
     }
 

@@ -15,7 +15,10 @@ pub(super) struct Groups(Mutex<HashMap<String, Arc<Group>>>);
 impl Groups {
     pub(super) fn named(&self, name: &str, num_items: i32) -> Arc<Group> {
         let mut groups = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        groups.entry(name.to_owned()).or_insert_with(|| Arc::new(Group::new(num_items))).clone()
+        groups
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(Group::new(num_items)))
+            .clone()
     }
 }
 
@@ -41,7 +44,10 @@ pub(super) struct Changes {
 
 impl Group {
     fn new(num_items: i32) -> Self {
-        Self { num_items, state: Mutex::default() }
+        Self {
+            num_items,
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -70,7 +76,9 @@ impl Group {
         let wanted: BTreeSet<i32> = match state.members.keys().position(|known| *known == member) {
             Some(rank) => {
                 let num_members = state.members.len();
-                (0..self.num_items).filter(|item| *item as usize % num_members == rank).collect()
+                (0..self.num_items)
+                    .filter(|item| *item as usize % num_members == rank)
+                    .collect()
             }
             None => BTreeSet::new(),
         };
@@ -89,7 +97,9 @@ impl Group {
 
     pub(super) fn release(&self, member: u64, items: &[i32]) {
         let mut state = self.state();
-        state.owners.retain(|item, owner| *owner != member || !items.contains(item));
+        state
+            .owners
+            .retain(|item, owner| *owner != member || !items.contains(item));
         state.wake_all();
     }
 }

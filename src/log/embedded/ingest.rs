@@ -22,7 +22,12 @@ pub(super) struct Member {
 impl Member {
     pub(super) fn join(group: Arc<Group>, shards: Arc<[ShardId]>, waker: Waker) -> Self {
         let number = group.join(waker);
-        Self { group, number, shards, owned: Vec::new() }
+        Self {
+            group,
+            number,
+            shards,
+            owned: Vec::new(),
+        }
     }
 
     fn shard(&self, number: i32) -> Option<ShardId> {
@@ -44,12 +49,20 @@ impl IngestMember for Member {
                 keep
             });
             self.group.release(self.number, &changes.to_release);
-            events.push(IngestEvent::Revoked(changes.to_release.iter().filter_map(|item| self.shard(*item)).collect()));
+            events.push(IngestEvent::Revoked(
+                changes.to_release.iter().filter_map(|item| self.shard(*item)).collect(),
+            ));
         }
         self.owned.iter().for_each(|(_, own)| own.polled());
         if !changes.assigned.is_empty() {
-            let granted: Vec<_> = changes.assigned.iter().map(|item| (*item, Ownership::granted())).collect();
-            let named = granted.iter().filter_map(|(item, own)| Some((self.shard(*item)?, own.clone())));
+            let granted: Vec<_> = changes
+                .assigned
+                .iter()
+                .map(|item| (*item, Ownership::granted()))
+                .collect();
+            let named = granted
+                .iter()
+                .filter_map(|(item, own)| Some((self.shard(*item)?, own.clone())));
             events.push(IngestEvent::Assigned(named.collect()));
             self.owned.extend(granted);
         }
@@ -88,7 +101,16 @@ impl Writer {
         let (cursors, content) = (spec.cursors_topic(), shard.content.to_string());
         let number = storage.open_writer(&cursors, &content);
         let committed = storage.cursor(&cursors, &content)?;
-        Ok(Self { storage, topic, key: WriterKey { cursors, content, number }, committed })
+        Ok(Self {
+            storage,
+            topic,
+            key: WriterKey {
+                cursors,
+                content,
+                number,
+            },
+            committed,
+        })
     }
 }
 
@@ -105,7 +127,9 @@ impl ShardWriter for Writer {
         _cancel: &Cancel,
     ) -> Result<(), LogError> {
         if !own.holds() {
-            return Err(LogError::Lost { place: format!("shard {}", self.key.content) });
+            return Err(LogError::Lost {
+                place: format!("shard {}", self.key.content),
+            });
         }
         self.storage.append(&self.topic, &self.key, pages, after)?;
         self.committed = Some(after.clone());

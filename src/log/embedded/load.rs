@@ -44,7 +44,15 @@ impl Member {
     pub(super) fn join(storage: Arc<Storage>, topic: Topic, group: Arc<Group>, waker: Waker) -> Self {
         storage.add_reader(waker.clone());
         let number = group.join(waker.clone());
-        Self { storage, topic, group, number, waker, reading: HashMap::new(), asked_to_release: Vec::new() }
+        Self {
+            storage,
+            topic,
+            group,
+            number,
+            waker,
+            reading: HashMap::new(),
+            asked_to_release: Vec::new(),
+        }
     }
 }
 
@@ -54,10 +62,17 @@ impl LoadMember for Member {
         let changes = self.group.sync(self.number);
         let mut events = Vec::new();
         let asked = &self.asked_to_release;
-        let fresh: Vec<i32> = changes.to_release.into_iter().filter(|item| !asked.contains(item)).collect();
+        let fresh: Vec<i32> = changes
+            .to_release
+            .into_iter()
+            .filter(|item| !asked.contains(item))
+            .collect();
         if !fresh.is_empty() {
             self.asked_to_release.extend(&fresh);
-            events.push(LoadEvent::Revoked { partitions: fresh, lost: false });
+            events.push(LoadEvent::Revoked {
+                partitions: fresh,
+                lost: false,
+            });
         }
         if !changes.assigned.is_empty() {
             events.push(LoadEvent::Assigned(changes.assigned));
@@ -69,7 +84,16 @@ impl LoadMember for Member {
         for (partition, next) in claims {
             let end = self.storage.end(&self.topic, *partition)?;
             let (rest, end_told) = (VecDeque::new(), None);
-            self.reading.insert(*partition, Reading { next: *next, end, rest, end_told, retained_at: *next });
+            self.reading.insert(
+                *partition,
+                Reading {
+                    next: *next,
+                    end,
+                    rest,
+                    end_told,
+                    retained_at: *next,
+                },
+            );
         }
         (self.waker)();
         Ok(())
@@ -85,7 +109,9 @@ impl LoadMember for Member {
     }
 
     fn read(&mut self, partition: i32, limit: ReadLimit, into: &mut Vec<LogRecord>) -> Result<ReadOutcome, LogError> {
-        let Some(reading) = self.reading.get_mut(&partition) else { return Ok(ReadOutcome::Empty) };
+        let Some(reading) = self.reading.get_mut(&partition) else {
+            return Ok(ReadOutcome::Empty);
+        };
         let (mut records, mut bytes) = (0, 0);
         while records < limit.records && bytes < limit.bytes {
             if reading.rest.is_empty() {
@@ -115,7 +141,9 @@ impl LoadMember for Member {
     }
 
     fn note_settled(&mut self, partition: i32, next_offset: i64) {
-        let Some(reading) = self.reading.get_mut(&partition) else { return };
+        let Some(reading) = self.reading.get_mut(&partition) else {
+            return;
+        };
         if next_offset - reading.retained_at >= RETAIN_EVERY {
             reading.retained_at = next_offset;
             let now_ms = chrono::Utc::now().timestamp_millis();

@@ -32,7 +32,10 @@ pub struct EmbeddedLog {
 impl EmbeddedLog {
     /// Opens the file, creates it when it is missing, and gives back the space that retention has freed.
     pub fn open(path: &Path, retention: Retention) -> Result<Self, LogError> {
-        Ok(Self { storage: Arc::new(Storage::open(path, retention)?), groups: group::Groups::default() })
+        Ok(Self {
+            storage: Arc::new(Storage::open(path, retention)?),
+            groups: group::Groups::default(),
+        })
     }
 }
 
@@ -42,7 +45,10 @@ impl Log for EmbeddedLog {
     }
 
     fn join_ingest(&self, spec: &TopicSpec, waker: Waker) -> Result<Box<dyn IngestMember>, LogError> {
-        let group = self.groups.named(&spec.cursors_topic(), i32::try_from(spec.shards.len()).unwrap_or(i32::MAX));
+        let group = self.groups.named(
+            &spec.cursors_topic(),
+            i32::try_from(spec.shards.len()).unwrap_or(i32::MAX),
+        );
         Ok(Box::new(ingest::Member::join(group, spec.shards.clone(), waker)))
     }
 
@@ -58,11 +64,16 @@ impl Log for EmbeddedLog {
 
     fn join_load(&self, spec: &TopicSpec, waker: Waker) -> Result<Box<dyn LoadMember>, LogError> {
         let topic = self.storage.topic(&spec.topic)?;
-        let group: Arc<Group> = self.groups.named(&format!("{}:{}", spec.pipeline, spec.topic), topic.num_partitions);
+        let group: Arc<Group> = self
+            .groups
+            .named(&format!("{}:{}", spec.pipeline, spec.topic), topic.num_partitions);
         Ok(Box::new(load::Member::join(self.storage.clone(), topic, group, waker)))
     }
 
     fn inspector(&self, spec: &TopicSpec) -> Result<Arc<dyn Inspector>, LogError> {
-        Ok(Arc::new(inspector::EmbeddedInspector { storage: self.storage.clone(), spec: spec.clone() }))
+        Ok(Arc::new(inspector::EmbeddedInspector {
+            storage: self.storage.clone(),
+            spec: spec.clone(),
+        }))
     }
 }

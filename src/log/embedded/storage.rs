@@ -41,7 +41,10 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { age: Duration::from_secs(24 * 3600), bytes_a_partition: 256 << 20 }
+        Self {
+            age: Duration::from_secs(24 * 3600),
+            bytes_a_partition: 256 << 20,
+        }
     }
 }
 
@@ -67,13 +70,21 @@ pub(super) struct Storage {
 impl Storage {
     pub(super) fn open(path: &Path, retention: Retention) -> Result<Self, LogError> {
         let place = path.display().to_string();
-        let open = |source: redb::DatabaseError| LogError::Open { log: place.clone(), source: Box::new(source) };
+        let open = |source: redb::DatabaseError| LogError::Open {
+            log: place.clone(),
+            source: Box::new(source),
+        };
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| LogError::Open { log: place.clone(), source: Box::new(source) })?;
+            std::fs::create_dir_all(folder).map_err(|source| LogError::Open {
+                log: place.clone(),
+                source: Box::new(source),
+            })?;
         }
         let mut database = Database::create(path).map_err(open)?;
-        database.compact().map_err(|source| LogError::Open { log: place.clone(), source: Box::new(source) })?;
+        database.compact().map_err(|source| LogError::Open {
+            log: place.clone(),
+            source: Box::new(source),
+        })?;
         let storage = Self {
             place,
             database,
@@ -117,7 +128,12 @@ impl Storage {
     }
 
     fn failed(&self, operation: &'static str, source: redb::Error) -> LogError {
-        LogError::Call { operation, place: self.place.clone(), verdict: Verdict::Fail, source: Box::new(source) }
+        LogError::Call {
+            operation,
+            place: self.place.clone(),
+            verdict: Verdict::Fail,
+            source: Box::new(source),
+        }
     }
 
     pub(super) fn create_topic(&self, name: &str, num_partitions: i32) -> Result<(), LogError> {
@@ -147,17 +163,27 @@ impl Storage {
     }
 
     pub(super) fn topic(&self, name: &str) -> Result<Topic, LogError> {
-        let found = self.read("describe topic", |txn| Ok(txn.open_table(TOPICS)?.get(name)?.map(|guard| guard.value())))?;
+        let found = self.read("describe topic", |txn| {
+            Ok(txn.open_table(TOPICS)?.get(name)?.map(|guard| guard.value()))
+        })?;
         let (number, id, num_partitions) = found.ok_or_else(|| LogError::Mismatch {
             place: format!("topic {name} in {}", self.place),
             problem: "it does not exist".into(),
         })?;
-        Ok(Topic { name: name.into(), number, id: TopicId(Uuid::from_u128(id)), num_partitions })
+        Ok(Topic {
+            name: name.into(),
+            number,
+            id: TopicId(Uuid::from_u128(id)),
+            num_partitions,
+        })
     }
 
     pub(super) fn bounds(&self, topic: &Topic, partition: i32) -> Result<Bounds, LogError> {
         let found = self.read("read bounds", |txn| {
-            Ok(txn.open_table(BOUNDS)?.get((topic.number, partition))?.map(|guard| guard.value()))
+            Ok(txn
+                .open_table(BOUNDS)?
+                .get((topic.number, partition))?
+                .map(|guard| guard.value()))
         })?;
         let (low, end) = found.unwrap_or_default();
         Ok(Bounds { low, last_stable: end })
@@ -192,7 +218,10 @@ impl Storage {
 
     pub(super) fn cursor(&self, cursors: &str, content: &str) -> Result<Option<CursorRecord>, LogError> {
         let found = self.read("read cursor", |txn| {
-            Ok(txn.open_table(CURSORS)?.get((cursors, content))?.map(|guard| guard.value().to_vec()))
+            Ok(txn
+                .open_table(CURSORS)?
+                .get((cursors, content))?
+                .map(|guard| guard.value().to_vec()))
         })?;
         let parse = |bytes: Vec<u8>| {
             serde_json::from_slice(&bytes).map_err(|source| LogError::Call {
@@ -223,7 +252,9 @@ impl Storage {
         // Held until the commit: the newest writer cannot change between the check and the append.
         let writers = lock(&self.writers);
         if writers.get(&(writer.cursors.clone(), writer.content.clone())) != Some(&writer.number) {
-            return Err(LogError::Lost { place: format!("shard {} in {}", writer.content, self.place) });
+            return Err(LogError::Lost {
+                place: format!("shard {} in {}", writer.content, self.place),
+            });
         }
         let ends = self.write("append", |txn| {
             let mut table = txn.open_table(VALUES)?;
@@ -237,7 +268,8 @@ impl Storage {
                 bounds.insert(key, (low, end))?;
                 ends.push((key, end));
             }
-            txn.open_table(CURSORS)?.insert((writer.cursors.as_str(), writer.content.as_str()), cursor.as_slice())?;
+            txn.open_table(CURSORS)?
+                .insert((writer.cursors.as_str(), writer.content.as_str()), cursor.as_slice())?;
             Ok(ends)
         })?;
         drop(writers);
@@ -256,10 +288,15 @@ impl Storage {
         let found = self.read("read records", |txn| {
             let table = txn.open_table(VALUES)?;
             let first = (topic.number, partition, i64::MIN);
-            let entry = table.range(first..=(topic.number, partition, next))?.next_back().transpose()?;
+            let entry = table
+                .range(first..=(topic.number, partition, next))?
+                .next_back()
+                .transpose()?;
             Ok(entry.map(|(key, value)| (key.value().2, Bytes::copy_from_slice(value.value()))))
         })?;
-        let Some((base, value)) = found else { return Ok(Vec::new()) };
+        let Some((base, value)) = found else {
+            return Ok(Vec::new());
+        };
         let mut records = codec::decode(base, &value).ok_or_else(|| LogError::Mismatch {
             place: format!("{}[{partition}]@{base} in {}", topic.name, self.place),
             problem: "the value is damaged or of a newer version; restore the file, or skip the range".into(),
@@ -278,7 +315,12 @@ impl Storage {
             for entry in table.range((topic.number, partition, i64::MIN)..=(topic.number, partition, i64::MAX))? {
                 let (key, value) = entry?;
                 let (timestamp_ms, count) = codec::head(value.value()).unwrap_or((i64::MAX, 0));
-                held.push((key.value().2, i64::from(count), timestamp_ms, value.value().len() as u64));
+                held.push((
+                    key.value().2,
+                    i64::from(count),
+                    timestamp_ms,
+                    value.value().len() as u64,
+                ));
             }
             let mut total: u64 = held.iter().map(|(.., size)| size).sum();
             let mut low = None;
@@ -293,7 +335,9 @@ impl Storage {
             }
             if let Some(low) = low {
                 let mut bounds = txn.open_table(BOUNDS)?;
-                let end = bounds.get((topic.number, partition))?.map_or(low, |guard| guard.value().1);
+                let end = bounds
+                    .get((topic.number, partition))?
+                    .map_or(low, |guard| guard.value().1);
                 bounds.insert((topic.number, partition), (low, end))?;
             }
             Ok(())
@@ -317,13 +361,21 @@ fn split_by_partition<'a>(
             Some(key) => fnv1a(key) % num_partitions as u64,
             None => index as u64 % num_partitions as u64,
         };
-        builders[partition as usize].get_or_insert_with(|| ValueBuilder::new(now_ms)).push(record);
+        builders[partition as usize]
+            .get_or_insert_with(|| ValueBuilder::new(now_ms))
+            .push(record);
     }
-    let filled = (0..).zip(builders).filter_map(|(partition, builder)| Some((partition, builder?)));
-    filled.map(|(partition, builder)| (partition, builder.count(), builder.finish())).collect()
+    let filled = (0..)
+        .zip(builders)
+        .filter_map(|(partition, builder)| Some((partition, builder?)));
+    filled
+        .map(|(partition, builder)| (partition, builder.count(), builder.finish()))
+        .collect()
 }
 
 /// FNV-1a, 64 bits: stable over versions and machines, which std's hasher does not promise.
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

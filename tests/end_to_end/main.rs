@@ -1,0 +1,18 @@
+//! The whole daemon, as a user runs it: the real binary, a real Apache Kafka and the embedded log, a real PostgreSQL.
+//!
+//! The check is always the same: the multiset of ids in the table and in the dead letters against what the API has.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
+#[path = "../support/kafka.rs"]
+mod kafka;
+#[path = "../support/postgres.rs"]
+mod postgres;
+
+mod bad_records;
+mod crash;
+mod exact;
+mod job;
+mod once;
+mod outage;
+mod takeover;
