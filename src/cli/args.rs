@@ -169,24 +169,58 @@ mod tests {
 
     #[test]
     fn each_command_takes_its_options() {
-        assert!(matches!(command("aqueduct run --once"), Command::Run(Run { once: true, file }) if file.config.is_none()));
-        assert!(matches!(command("aqueduct check -c a.toml --live"), Command::Check(Check { live: true, file })
-            if file.config.as_deref() == Some(std::path::Path::new("a.toml"))));
-        assert!(matches!(command("aqueduct demo"), Command::Demo(Demo { records: 10_000, keep: false, .. })));
-        assert!(matches!(command("aqueduct demo --records 5 --kafka h:9092"), Command::Demo(Demo { records: 5, kafka: Some(_), .. })));
-        assert!(matches!(command("aqueduct status --json"), Command::Status(Status { json: true, .. })));
+        assert!(
+            matches!(command("aqueduct run --once"), Command::Run(Run { once: true, file }) if file.config.is_none())
+        );
+        assert!(
+            matches!(command("aqueduct check -c a.toml --live"), Command::Check(Check { live: true, file })
+            if file.config.as_deref() == Some(std::path::Path::new("a.toml")))
+        );
+        assert!(matches!(
+            command("aqueduct demo"),
+            Command::Demo(Demo {
+                records: 10_000,
+                keep: false,
+                ..
+            })
+        ));
+        assert!(matches!(
+            command("aqueduct demo --records 5 --kafka h:9092"),
+            Command::Demo(Demo {
+                records: 5,
+                kafka: Some(_),
+                ..
+            })
+        ));
+        assert!(matches!(
+            command("aqueduct status --json"),
+            Command::Status(Status { json: true, .. })
+        ));
         assert!(matches!(command("aqueduct migrate"), Command::Migrate(_)));
-        assert!(matches!(command("aqueduct resume users"), Command::Resume(Resume { pipeline: Some(_), .. })));
-        let Command::Simulate(simulate) = command("aqueduct simulate --listen [::1]:0 --fail-every 3 --delay 200ms") else {
+        assert!(matches!(
+            command("aqueduct resume users"),
+            Command::Resume(Resume { pipeline: Some(_), .. })
+        ));
+        let Command::Simulate(simulate) = command("aqueduct simulate --listen [::1]:0 --fail-every 3 --delay 200ms")
+        else {
             panic!("simulate is simulate")
         };
-        assert_eq!((simulate.fail_every, simulate.fail_status, simulate.rate_limit), (Some(3), 503, false));
+        assert_eq!(
+            (simulate.fail_every, simulate.fail_status, simulate.rate_limit),
+            (Some(3), 503, false)
+        );
         assert_eq!(simulate.delay, Some(Duration::from_millis(200)));
     }
 
     #[test]
     fn wrong_usage_exits_64_and_help_exits_0() {
-        for wrong in ["aqueduct", "aqueduct fly", "aqueduct run --twice", "aqueduct demo --records 0", "aqueduct demo --records x"] {
+        for wrong in [
+            "aqueduct",
+            "aqueduct fly",
+            "aqueduct run --twice",
+            "aqueduct demo --records 0",
+            "aqueduct demo --records x",
+        ] {
             assert_eq!(code(wrong), 64, "{wrong}");
         }
         for asked in ["aqueduct --help", "aqueduct --version", "aqueduct run --help"] {

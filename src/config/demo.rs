@@ -24,7 +24,10 @@ pub fn demo(
         ("AQUEDUCT__KAFKA__BROKERS", kafka.unwrap_or("embedded").to_owned()),
         ("AQUEDUCT__POSTGRES__URL", postgres.unwrap_or("embedded").to_owned()),
         ("AQUEDUCT__PIPELINE__0__SOURCE__URL", simulator_url.to_owned()),
-        ("AQUEDUCT__PIPELINE__0__SOURCE__PAGINATE__MAX_RECORDS", num_records.to_string()),
+        (
+            "AQUEDUCT__PIPELINE__0__SOURCE__PAGINATE__MAX_RECORDS",
+            num_records.to_string(),
+        ),
     ]);
     let Loaded { mut settings, .. } = parse(Path::new("config.toml"), SHIPPED, &environment).map_err(options)?;
     // Once more, as it is: a path need not be text.

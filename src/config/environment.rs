@@ -18,13 +18,22 @@ impl Environment {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())))
             .collect();
-        Self { variables, is_root: geteuid().is_root() }
+        Self {
+            variables,
+            is_root: geteuid().is_root(),
+        }
     }
 
     /// Makes an environment of just these variables, for an ordinary user.
     pub fn of<N: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
-        let variables = variables.into_iter().map(|(name, value)| (name.into(), Some(value.into()))).collect();
-        Self { variables, is_root: false }
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), Some(value.into())))
+            .collect();
+        Self {
+            variables,
+            is_root: false,
+        }
     }
 
     /// The same environment, for root.
@@ -50,7 +59,10 @@ impl Environment {
     pub(super) fn state_dir(&self) -> Option<PathBuf> {
         let absolute = |name: &str| self.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
         // systemd separates several directories by colons; ours declares one, and the first is the main one.
-        let from_systemd = self.get("STATE_DIRECTORY").and_then(|list| list.split(':').next()).map(PathBuf::from);
+        let from_systemd = self
+            .get("STATE_DIRECTORY")
+            .and_then(|list| list.split(':').next())
+            .map(PathBuf::from);
         if let Some(path) = from_systemd.filter(|path| path.is_absolute()) {
             return Some(path);
         }
@@ -76,18 +88,38 @@ mod tests {
     fn the_state_goes_where_this_user_may_write() {
         let home = [("HOME", "/home/ada")];
         let xdg = [("HOME", "/home/ada"), ("XDG_STATE_HOME", "/data/ada")];
-        let systemd = [("HOME", "/home/ada"), ("STATE_DIRECTORY", "/var/lib/private/aqueduct:/var/lib/other")];
-        assert_eq!(state_dir(&Environment::of(home)).as_deref(), Some("/home/ada/.local/state/aqueduct"));
+        let systemd = [
+            ("HOME", "/home/ada"),
+            ("STATE_DIRECTORY", "/var/lib/private/aqueduct:/var/lib/other"),
+        ];
+        assert_eq!(
+            state_dir(&Environment::of(home)).as_deref(),
+            Some("/home/ada/.local/state/aqueduct")
+        );
         assert_eq!(state_dir(&Environment::of(xdg)).as_deref(), Some("/data/ada/aqueduct"));
-        assert_eq!(state_dir(&Environment::of(systemd)).as_deref(), Some("/var/lib/private/aqueduct"));
-        assert_eq!(state_dir(&Environment::of(home).as_root()).as_deref(), Some("/var/lib/aqueduct"));
-        assert_eq!(state_dir(&Environment::of(systemd).as_root()).as_deref(), Some("/var/lib/private/aqueduct"));
+        assert_eq!(
+            state_dir(&Environment::of(systemd)).as_deref(),
+            Some("/var/lib/private/aqueduct")
+        );
+        assert_eq!(
+            state_dir(&Environment::of(home).as_root()).as_deref(),
+            Some("/var/lib/aqueduct")
+        );
+        assert_eq!(
+            state_dir(&Environment::of(systemd).as_root()).as_deref(),
+            Some("/var/lib/private/aqueduct")
+        );
         assert_eq!(state_dir(&Environment::default()), None);
     }
 
     #[test]
     fn only_variables_with_the_prefix_are_listed() {
-        let environment = Environment::of([("AQUEDUCT__A", "1"), ("AQUEDUCT_B", "2"), ("AQUEDUCT__C", "3"), ("B", "4")]);
+        let environment = Environment::of([
+            ("AQUEDUCT__A", "1"),
+            ("AQUEDUCT_B", "2"),
+            ("AQUEDUCT__C", "3"),
+            ("B", "4"),
+        ]);
         let names: Vec<_> = environment.starting_with("AQUEDUCT__").map(|(name, _)| name).collect();
         assert_eq!(names, ["AQUEDUCT__A", "AQUEDUCT__C"]);
     }

@@ -9,7 +9,12 @@ use super::{
 pub(super) fn expand_node(node: &mut Node, key: &str, context: &Context<'_>) {
     match &mut node.value {
         Value::Text(text) => match expand(&text.value, context) {
-            Ok(Some(value)) => *text = Text { written: Some(std::mem::take(&mut text.value)), value },
+            Ok(Some(value)) => {
+                *text = Text {
+                    written: Some(std::mem::take(&mut text.value)),
+                    value,
+                }
+            }
             Ok(None) => {}
             Err(message) => {
                 context.problem(&node.origin, key, message);
@@ -40,7 +45,9 @@ fn expand(text: &str, context: &Context<'_>) -> Result<Option<String>, String> {
             expanded.push('$');
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
-            let end = after.find('}').ok_or("\"${\" is never closed; write \"$${\" for the text itself")?;
+            let end = after
+                .find('}')
+                .ok_or("\"${\" is never closed; write \"$${\" for the text itself")?;
             expanded.push_str(variable(&after[..end], context)?);
             rest = &after[end + 1..];
         } else {
@@ -52,9 +59,14 @@ fn expand(text: &str, context: &Context<'_>) -> Result<Option<String>, String> {
 }
 
 fn variable<'a>(name: &str, context: &'a Context<'_>) -> Result<&'a str, String> {
-    let is_name = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    let is_name = !name.is_empty()
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
     if !is_name {
-        return Err(format!("${{{name}}} is not the name of a variable; write $${{{name}}} for the text itself"));
+        return Err(format!(
+            "${{{name}}} is not the name of a variable; write $${{{name}}} for the text itself"
+        ));
     }
     context
         .environment
@@ -76,7 +88,10 @@ mod tests {
 
     #[test]
     fn variables_are_replaced_and_two_dollars_are_one() {
-        assert_eq!(expanded("postgres://${HOST}/x${EMPTY}"), Ok(Some("postgres://db/x".to_owned())));
+        assert_eq!(
+            expanded("postgres://${HOST}/x${EMPTY}"),
+            Ok(Some("postgres://db/x".to_owned()))
+        );
         assert_eq!(expanded("a$$b $${HOST}"), Ok(Some("a$b ${HOST}".to_owned())));
     }
 

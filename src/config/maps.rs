@@ -19,7 +19,10 @@ impl Section<'_> {
     /// The entries of a map in the file's order, as texts. No name is special.
     pub(super) fn plain_map(&self, name: &str) -> Vec<(String, String)> {
         let pairs = self.pairs(name, false);
-        pairs.into_iter().filter_map(|pair| self.scalar(name, &pair).map(|value| (pair.name.to_owned(), value))).collect()
+        pairs
+            .into_iter()
+            .filter_map(|pair| self.scalar(name, &pair).map(|value| (pair.name.to_owned(), value)))
+            .collect()
     }
 
     /// The entries of a map in the file's order, as secrets; `name_file = "path"` reads the value of `name` from a file.
@@ -51,7 +54,10 @@ impl Section<'_> {
             if let Some(message) = refuse(pair.name, secret.expose()) {
                 self.context.problem(&pair.entry.origin, &key, message);
             } else if secrets.iter().any(|(other, _)| other.eq_ignore_ascii_case(pair.name)) {
-                let message = format!("\"{}\" is there twice, once perhaps as {}_file; keep one of them", pair.name, pair.name);
+                let message = format!(
+                    "\"{}\" is there twice, once perhaps as {}_file; keep one of them",
+                    pair.name, pair.name
+                );
                 self.context.problem(&pair.entry.origin, &key, message);
             } else {
                 secrets.push((pair.name.to_owned(), secret));
@@ -65,19 +71,35 @@ impl Section<'_> {
     }
 
     fn pairs(&self, name: &str, has_files: bool) -> Vec<Pair<'_>> {
-        let Some(entry) = self.entry(name) else { return Vec::new() };
+        let Some(entry) = self.entry(name) else {
+            return Vec::new();
+        };
         match &entry.node.value {
             Value::Table(table) => table
                 .entries
                 .iter()
                 .map(|entry| match entry.name.strip_suffix("_file").filter(|_| has_files) {
-                    Some(name) => Pair { name, entry, is_file: true },
-                    None => Pair { name: &entry.name, entry, is_file: false },
+                    Some(name) => Pair {
+                        name,
+                        entry,
+                        is_file: true,
+                    },
+                    None => Pair {
+                        name: &entry.name,
+                        entry,
+                        is_file: false,
+                    },
                 })
                 .collect(),
             Value::Broken => Vec::new(),
             other => {
-                self.problem(name, format!("expected a table of texts, numbers, true or false, found {}", other.type_name()));
+                self.problem(
+                    name,
+                    format!(
+                        "expected a table of texts, numbers, true or false, found {}",
+                        other.type_name()
+                    ),
+                );
                 Vec::new()
             }
         }
@@ -93,7 +115,8 @@ impl Section<'_> {
             };
             let found = pair.entry.node.value.type_name();
             let message = format!("expected a text, a number, true or false, found {found}{remedy}");
-            self.context.problem(&pair.entry.origin, &self.key_of(map, &pair.entry.name), message);
+            self.context
+                .problem(&pair.entry.origin, &self.key_of(map, &pair.entry.name), message);
         }
         scalar
     }

@@ -20,6 +20,7 @@ mod secrets;
 mod section;
 pub mod settings;
 mod suggest;
+mod syntax;
 mod tree;
 mod values;
 mod walk;
@@ -33,7 +34,6 @@ pub use find::find;
 pub use places::Places;
 pub use problem::Problem;
 use settings::Settings;
-use tree::Origin;
 
 /// The configuration that the repository ships: the main job, and the manual of every key.
 pub const SHIPPED: &str = include_str!("../../config.toml");
@@ -52,9 +52,19 @@ pub struct Loaded {
 /// Reads a configuration file. `Err` has every problem, in the file's order, and never a secret.
 pub fn load(path: &Path, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     let file = path.display().to_string();
-    let unreadable = |line, message: String| vec![Problem { file: file.clone(), line, key: String::new(), message }];
+    let unreadable = |line, message: String| {
+        vec![Problem {
+            file: file.clone(),
+            line,
+            key: String::new(),
+            message,
+        }]
+    };
     let bytes = std::fs::read(path).map_err(|error| {
-        unreadable(None, format!("cannot be read: {error}; name the config file with -c FILE"))
+        unreadable(
+            None,
+            format!("cannot be read: {error}; name the config file with -c FILE"),
+        )
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
@@ -69,18 +79,23 @@ pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Loade
     let file = path.display().to_string();
     let dir = path.parent().unwrap_or(Path::new(""));
     let mut context = Context::new(&file, dir, environment);
-    let (mut root, errors) = tree::parse(text);
-    context.is_partial = !errors.is_empty();
+    let (mut root, errors) = syntax::parse(text);
     for error in errors {
-        context.problem(&Origin::Line(error.line), &error.key, error.message);
+        context.syntax_error(error);
     }
     overrides::apply(&mut root, &context);
     walk::walk(&mut root, "", "", &context);
     let settings = build::settings(&root, &context);
-    let places = settings.as_ref().map(|settings| Places::of(settings, &root, text, &context));
+    let places = settings
+        .as_ref()
+        .map(|settings| Places::of(settings, &root, text, &context));
     let (problems, notes) = context.finish();
     match (settings, places) {
-        (Some(settings), Some(places)) if problems.is_empty() => Ok(Loaded { settings, notes, places }),
+        (Some(settings), Some(places)) if problems.is_empty() => Ok(Loaded {
+            settings,
+            notes,
+            places,
+        }),
         _ => Err(problems),
     }
 }

@@ -1,19 +1,19 @@
 //! What a pipeline, a topic, a table and a broker may be called.
 
-use super::{
-    keys::Kind,
-    settings::Brokers,
-    suggest,
-    tree::Node,
-    values::filled,
-};
+use super::{keys::Kind, settings::Brokers, suggest, tree::Node, values::filled};
 
 pub(super) fn pipeline(node: &Node, kind: &Kind) -> Result<String, String> {
     let text = filled(node, kind)?;
     let is_name = text.value.starts_with(|letter: char| letter.is_ascii_lowercase())
-        && text.value.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_-".contains(letter));
+        && text
+            .value
+            .chars()
+            .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || "_-".contains(letter));
     if !is_name {
-        return Err(format!("{} is not a name; write a-z, 0-9, _ and -, a letter first", text.quoted()));
+        return Err(format!(
+            "{} is not a name; write a-z, 0-9, _ and -, a letter first",
+            text.quoted()
+        ));
     }
     if text.value.len() > 63 {
         return Err(format!("has {} characters; write at most 63", text.value.len()));
@@ -23,11 +23,17 @@ pub(super) fn pipeline(node: &Node, kind: &Kind) -> Result<String, String> {
 
 pub(super) fn topic(node: &Node, kind: &Kind) -> Result<String, String> {
     let text = filled(node, kind)?;
-    let is_name = text.value.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
+    let is_name = text
+        .value
+        .chars()
+        .all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
         && text.value != "."
         && text.value != "..";
     if !is_name {
-        return Err(format!("{} is not a topic's name; write letters, digits, '.', '_' and '-'", text.quoted()));
+        return Err(format!(
+            "{} is not a topic's name; write letters, digits, '.', '_' and '-'",
+            text.quoted()
+        ));
     }
     if text.value.len() > 249 {
         return Err(format!("has {} characters; Kafka takes at most 249", text.value.len()));
@@ -39,7 +45,9 @@ pub(super) fn table(node: &Node, kind: &Kind) -> Result<String, String> {
     let text = filled(node, kind)?;
     let is_part = |part: &str| {
         part.starts_with(|letter: char| letter.is_alphabetic() || letter == '_')
-            && part.chars().all(|letter| letter.is_alphanumeric() || "_$".contains(letter))
+            && part
+                .chars()
+                .all(|letter| letter.is_alphanumeric() || "_$".contains(letter))
             && part.len() <= 63
     };
     let parts: Vec<&str> = text.value.split('.').collect();
@@ -48,7 +56,10 @@ pub(super) fn table(node: &Node, kind: &Kind) -> Result<String, String> {
         return Err(format!("{} is not a table's name; {remedy}", text.quoted()));
     }
     if parts.len() == 2 && (parts[0] == "aqueduct" || parts[0] == "information_schema" || parts[0].starts_with("pg_")) {
-        return Err(format!("{} lies in a schema that is not for your tables; write another one", text.quoted()));
+        return Err(format!(
+            "{} lies in a schema that is not for your tables; write another one",
+            text.quoted()
+        ));
     }
     Ok(text.value.clone())
 }
@@ -71,7 +82,10 @@ pub(super) fn brokers(node: &Node, kind: &Kind) -> Result<Brokers, String> {
         None => Ok(Brokers::Hosts(hosts.join(","))),
         Some(_) => Err(match suggest::nearest(&text.value, ["embedded"]) {
             Some(near) => format!("{} is unknown; did you mean \"{near}\"?", text.quoted()),
-            None => format!("{} is not a list of brokers; write \"embedded\" or \"host:9092,host:9092\"", text.quoted()),
+            None => format!(
+                "{} is not a list of brokers; write \"embedded\" or \"host:9092,host:9092\"",
+                text.quoted()
+            ),
         }),
     }
 }

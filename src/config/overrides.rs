@@ -6,8 +6,8 @@
 use super::{
     context::Context,
     keys::{self, Key, Kind},
-    suggest,
-    tree::{self, Node, Origin, Table, Text, Value},
+    suggest, syntax,
+    tree::{Node, Origin, Table, Text, Value},
     walk,
 };
 
@@ -19,7 +19,12 @@ pub(super) fn apply(root: &mut Table, context: &Context<'_>) {
         let origin = Origin::Variable(variable.into());
         let segments: Vec<&str> = variable[PREFIX.len()..].split("__").collect();
         let result = match value {
-            Some(value) => Override { variable, value, origin: origin.clone() }.descend(root, "", &segments),
+            Some(value) => Override {
+                variable,
+                value,
+                origin: origin.clone(),
+            }
+            .descend(root, "", &segments),
             None => Err("its value is not UTF-8 text; set it to text".to_owned()),
         };
         if let Err(message) = result {
@@ -39,7 +44,10 @@ impl Override<'_> {
     fn descend(&self, table: &mut Table, pattern: &str, segments: &[&str]) -> Result<(), String> {
         let [segment, rest @ ..] = segments else {
             let names = keys::names_in(pattern).into_iter().map(str::to_owned);
-            return Err(format!("names a table; name one of its keys too: {}", suggest::joined(names, "or")));
+            return Err(format!(
+                "names a table; name one of its keys too: {}",
+                suggest::joined(names, "or")
+            ));
         };
         let name = segment.to_lowercase();
         let below = keys::join(pattern, &name);
@@ -50,7 +58,10 @@ impl Override<'_> {
             self.descend(self.table_in(table, &name)?, &below, rest)
         } else if keys::is_table(&many) {
             let [selector, rest @ ..] = rest else {
-                return Err(format!("names all of {}; add the name or the number of one", keys::header(&many)));
+                return Err(format!(
+                    "names all of {}; add the name or the number of one",
+                    keys::header(&many)
+                ));
             };
             self.descend(select(table, &name, &many, selector)?, &many, rest)
         } else {
@@ -66,13 +77,14 @@ impl Override<'_> {
                 map.set(&name, self.node(Value::Text(Text::new(self.value))));
                 Ok(())
             }
-            (Kind::Map, []) if !self.value.trim_start().starts_with('{') => {
-                Err(format!("names a table; add the name of an entry, or write {{ name = \"value\" }}: {}", key.sentence))
-            }
+            (Kind::Map, []) if !self.value.trim_start().starts_with('{') => Err(format!(
+                "names a table; add the name of an entry, or write {{ name = \"value\" }}: {}",
+                key.sentence
+            )),
             (_, []) => {
                 let node = match key.kind.is_textual() {
                     true => self.node(Value::Text(Text::new(self.value))),
-                    false => tree::parse_value(self.value, self.origin.clone())
+                    false => syntax::parse_value(self.value, self.origin.clone())
                         .ok_or_else(|| format!("expected {}", key.kind.expected()))?,
                 };
                 // The variable's word is the last one: it also replaces the other way to give the same secret.
@@ -88,7 +100,10 @@ impl Override<'_> {
     }
 
     fn node(&self, value: Value) -> Node {
-        Node { origin: self.origin.clone(), value }
+        Node {
+            origin: self.origin.clone(),
+            value,
+        }
     }
 
     /// The table of this name, made if it is not there.
@@ -98,7 +113,9 @@ impl Override<'_> {
         }
         match table.get_mut(name).map(|entry| &mut entry.node.value) {
             Some(Value::Table(table)) => Ok(table),
-            _ => Err(format!("the file has {name}, but not as a table; correct it there first")),
+            _ => Err(format!(
+                "the file has {name}, but not as a table; correct it there first"
+            )),
         }
     }
 
@@ -108,7 +125,10 @@ impl Override<'_> {
         let known = keys::names_in(pattern);
         let Some(near) = suggest::nearest(&name, known.iter().copied()) else {
             let known = suggest::joined(known.iter().map(|name| name.to_uppercase()), "or");
-            return format!("there is no key {name} in {}; write {known}, or unset it", keys::header(pattern));
+            return format!(
+                "there is no key {name} in {}; write {known}, or unset it",
+                keys::header(pattern)
+            );
         };
         let tail_length: usize = segments.iter().map(|segment| segment.len() + 2).sum();
         let head = &self.variable[..self.variable.len() + 2 - tail_length];
@@ -133,12 +153,23 @@ fn select<'t>(table: &'t mut Table, name: &str, pattern: &str, selector: &str) -
     match (chosen.as_slice(), number) {
         ([index], _) => match &mut items[*index].value {
             Value::Table(table) => Ok(table),
-            _ => Err(format!("the file has {header} number {index}, but not as a table; correct it there first")),
+            _ => Err(format!(
+                "the file has {header} number {index}, but not as a table; correct it there first"
+            )),
         },
-        ([], Some(number)) => Err(format!("there is no {header} number {number}; they are numbered from 0")),
+        ([], Some(number)) => Err(format!(
+            "there is no {header} number {number}; they are numbered from 0"
+        )),
         ([], None) => {
-            let names: Vec<String> = items.iter().enumerate().map(|(index, item)| normalized(&walk::label(item, index))).collect();
-            Err(format!("there is no {header} of that name; write {}", suggest::joined(names, "or")))
+            let names: std::collections::BTreeSet<String> = items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| normalized(&walk::label(item, index)))
+                .collect();
+            Err(format!(
+                "there is no {header} of that name; write {}",
+                suggest::joined(names, "or")
+            ))
         }
         _ => Err(format!("several of {header} go by {selector}; take the number, from 0")),
     }
@@ -146,12 +177,24 @@ fn select<'t>(table: &'t mut Table, name: &str, pattern: &str, selector: &str) -
 
 /// A name as it stands in a variable's name.
 fn normalized(name: &str) -> String {
-    name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' }).collect()
+    name.chars()
+        .map(|letter| {
+            if letter.is_ascii_alphanumeric() {
+                letter.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }
 
 /// The name of a map's entry: the one in the file that looks the same, else librdkafka's dots, a header's dashes, or as it is.
 fn map_name(map: &Table, key: &Key, segment: &str) -> String {
-    if let Some(entry) = map.entries.iter().find(|entry| normalized(&entry.name) == normalized(segment)) {
+    if let Some(entry) = map
+        .entries
+        .iter()
+        .find(|entry| normalized(&entry.name) == normalized(segment))
+    {
         return entry.name.clone();
     }
     let lower = segment.to_lowercase();

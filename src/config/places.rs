@@ -28,7 +28,12 @@ impl Places {
                 Some(table) => format!("pipeline.{pipeline}.table.{table}.sql"),
                 None => format!("pipeline.{pipeline}.schema"),
             };
-            Problem { file: "config.toml".to_owned(), line: None, key, message: String::new() }
+            Problem {
+                file: "config.toml".to_owned(),
+                line: None,
+                key,
+                message: String::new(),
+            }
         });
         if let (Some(line), Some((below, _))) = (problem.line, place) {
             problem.line = Some(line + usize::try_from(below).unwrap_or(1).saturating_sub(1));
@@ -42,14 +47,25 @@ impl Places {
         let mut places = Self::default();
         let lines: Vec<&str> = source.lines().collect();
         for (index, pipeline) in settings.pipelines.iter().enumerate() {
-            let Some(section) = item(root, "pipeline", index) else { continue };
+            let Some(section) = item(root, "pipeline", index) else {
+                continue;
+            };
             let name = pipeline.name.to_string();
             let path = format!("pipeline.{name}");
             places.remember((name.clone(), None), section, "schema", &path, &lines, context);
             for (index, table) in pipeline.tables.iter().enumerate() {
-                let Some(section) = item(section, "table", index) else { continue };
+                let Some(section) = item(section, "table", index) else {
+                    continue;
+                };
                 let path = format!("{path}.table.{}", table.name);
-                places.remember((name.clone(), Some(table.name.clone())), section, "sql", &path, &lines, context);
+                places.remember(
+                    (name.clone(), Some(table.name.clone())),
+                    section,
+                    "sql",
+                    &path,
+                    &lines,
+                    context,
+                );
             }
         }
         places
@@ -70,7 +86,8 @@ impl Places {
             Origin::Line(line) if lines.get(line - 1).is_some_and(|text| opens(text)) => Origin::Line(line + 1),
             ref origin => origin.clone(),
         };
-        self.by_text.insert(name, context.located(&origin, &keys::join(path, key), String::new()));
+        self.by_text
+            .insert(name, context.located(&origin, &keys::join(path, key), String::new()));
     }
 }
 
@@ -79,9 +96,14 @@ fn opens(line: &str) -> bool {
 }
 
 fn item<'t>(table: &'t Table, name: &str, index: usize) -> Option<&'t Table> {
-    let Value::Array(items) = &table.get(name)?.node.value else { return None };
+    let Value::Array(items) = &table.get(name)?.node.value else {
+        return None;
+    };
     match items.get(index) {
-        Some(Node { value: Value::Table(table), .. }) => Some(table),
+        Some(Node {
+            value: Value::Table(table),
+            ..
+        }) => Some(table),
         _ => None,
     }
 }

@@ -20,9 +20,13 @@ pub(super) fn read(path: &Text, context: &Context<'_>) -> Result<Secret, String>
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| cannot(&error.to_string()))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("{} is larger than 64 KiB; name a file that holds only the secret", path.quoted()));
+        return Err(format!(
+            "{} is larger than 64 KiB; name a file that holds only the secret",
+            path.quoted()
+        ));
     }
-    let text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text; name another file", path.quoted()))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8 text; name another file", path.quoted()))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let secret = line.strip_suffix('\r').unwrap_or(line);
     if secret.is_empty() {

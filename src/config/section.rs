@@ -10,7 +10,8 @@ use super::{
     keys::{self, Fallback, Key, Kind},
     secrets,
     settings::{Rate, Secret},
-    tree::{self, Entry, Node, Origin, Table, Value},
+    syntax,
+    tree::{Entry, Node, Origin, Table, Value},
     values, walk,
 };
 
@@ -32,7 +33,14 @@ impl<'a> Section<'a> {
     /// The whole file.
     pub(super) fn root(table: &'a Table, context: &'a Context<'a>) -> Self {
         let origin = Origin::Default;
-        Self { context, table: Some(table), origin, pattern: "", path: String::new(), is_broken: false }
+        Self {
+            context,
+            table: Some(table),
+            origin,
+            pattern: "",
+            path: String::new(),
+            is_broken: false,
+        }
     }
 
     /// The table below this one.
@@ -54,7 +62,9 @@ impl<'a> Section<'a> {
 
     /// The tables below this one of which there may be several.
     pub(super) fn children(&self, name: &str, pattern: &'static str) -> Vec<Self> {
-        let Some(Value::Array(items)) = self.entry(name).map(|entry| &entry.node.value) else { return Vec::new() };
+        let Some(Value::Array(items)) = self.entry(name).map(|entry| &entry.node.value) else {
+            return Vec::new();
+        };
         let section = |(index, item): (usize, &'a Node)| {
             let Value::Table(table) = &item.value else { return None };
             Some(Self {
@@ -79,33 +89,51 @@ impl<'a> Section<'a> {
 
     /// Where a key stands, or else its table.
     pub(super) fn origin_of(&self, name: &str) -> Origin {
-        self.entry(name).map_or_else(|| self.origin.clone(), |entry| entry.origin.clone())
+        self.entry(name)
+            .map_or_else(|| self.origin.clone(), |entry| entry.origin.clone())
     }
 
     pub(super) fn problem(&self, name: &str, message: impl Into<String>) {
-        self.context.problem(&self.origin_of(name), &keys::join(&self.path, name), message);
+        self.context
+            .problem(&self.origin_of(name), &keys::join(&self.path, name), message);
     }
 
     pub(super) fn note(&self, name: &str, message: impl Into<String>) {
-        self.context.note(&self.origin_of(name), &keys::join(&self.path, name), message);
+        self.context
+            .note(&self.origin_of(name), &keys::join(&self.path, name), message);
     }
 
     /// Says that the table lacks something, where that can be known.
     pub(super) fn missing(&self, name: &str, message: impl Into<String>) {
-        if !self.is_broken && !self.context.is_partial {
-            self.context.problem(&self.origin, &keys::join(&self.path, name), message);
+        let key = keys::join(&self.path, name);
+        if !self.is_broken && self.context.may_be_missing(&key) {
+            self.context.problem(&self.origin, &key, message);
         }
     }
 
     /// The key as written or by default; `None` where it is unset or wrong.
     fn read<T>(&self, name: &str, parse: impl FnOnce(&Node, &Kind) -> Result<T, String>) -> Option<T> {
-        let Key { kind, default, sentence, .. } =
-            keys::find(self.pattern, name).expect("only declared keys are read, and every load reads them all");
+        let Key {
+            kind,
+            default,
+            sentence,
+            ..
+        } = keys::find(self.pattern, name).expect("only declared keys are read, and every load reads them all");
         match (self.entry(name), default) {
-            (Some(Entry { node: Node { value: Value::Broken, .. }, .. }), _) => None,
-            (Some(entry), _) => parse(&entry.node, kind).map_err(|message| self.problem(name, message)).ok(),
+            (
+                Some(Entry {
+                    node: Node {
+                        value: Value::Broken, ..
+                    },
+                    ..
+                }),
+                _,
+            ) => None,
+            (Some(entry), _) => parse(&entry.node, kind)
+                .map_err(|message| self.problem(name, message))
+                .ok(),
             (None, Fallback::Is(text)) => {
-                let node = tree::parse_value(text, Origin::Default)?;
+                let node = syntax::parse_value(text, Origin::Default)?;
                 parse(&node, kind).map_err(|message| self.problem(name, message)).ok()
             }
             (None, Fallback::Required) => {
@@ -117,7 +145,9 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        self.read(name, |node, kind| values::filled(node, kind).map(|text| text.value.clone()))
+        self.read(name, |node, kind| {
+            values::filled(node, kind).map(|text| text.value.clone())
+        })
     }
 
     /// A text of a form of its own.
@@ -139,11 +169,15 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn count32(&self, name: &str) -> u32 {
-        self.count(name).and_then(|count| u32::try_from(count).ok()).unwrap_or_default()
+        self.count(name)
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or_default()
     }
 
     pub(super) fn count_of(&self, name: &str) -> usize {
-        self.count(name).and_then(|count| usize::try_from(count).ok()).unwrap_or_default()
+        self.count(name)
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or_default()
     }
 
     pub(super) fn span(&self, name: &str) -> Option<Duration> {
@@ -151,7 +185,9 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn size(&self, name: &str) -> usize {
-        self.read(name, values::size).and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default()
+        self.read(name, values::size)
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or_default()
     }
 
     pub(super) fn rate(&self, name: &str) -> Option<Rate> {
@@ -176,11 +212,15 @@ impl<'a> Section<'a> {
 
     /// A path, relative to the config file's directory.
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
-        self.read(name, |node, kind| values::filled(node, kind).map(|text| self.context.dir.join(&text.value)))
+        self.read(name, |node, kind| {
+            values::filled(node, kind).map(|text| self.context.dir.join(&text.value))
+        })
     }
 
     /// A secret out of the file that the key names.
     pub(super) fn secret_file(&self, name: &str) -> Option<Secret> {
-        self.read(name, |node, kind| secrets::read(values::filled(node, kind)?, self.context))
+        self.read(name, |node, kind| {
+            secrets::read(values::filled(node, kind)?, self.context)
+        })
     }
 }

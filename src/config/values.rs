@@ -26,7 +26,11 @@ pub(super) fn text<'a>(node: &'a Node, kind: &Kind) -> Result<&'a Text, String> 
 
 pub(super) fn filled<'a>(node: &'a Node, kind: &Kind) -> Result<&'a Text, String> {
     let text = text(node, kind)?;
-    if text.value.trim().is_empty() { Err("is empty; write a text".to_owned()) } else { Ok(text) }
+    if text.value.trim().is_empty() {
+        Err("is empty; write a text".to_owned())
+    } else {
+        Ok(text)
+    }
 }
 
 pub(super) fn flag(node: &Node, kind: &Kind) -> Result<bool, String> {
@@ -61,7 +65,10 @@ pub(super) fn choice(node: &Node, kind: &Kind) -> Result<&'static str, String> {
     let listed = suggest::listed(built.iter().copied());
     Err(match suggest::nearest(&text.value, built.iter().copied()) {
         Some(near) if built.len() > 1 => {
-            format!("{} is unknown; did you mean \"{near}\"? (one of {listed})", text.quoted())
+            format!(
+                "{} is unknown; did you mean \"{near}\"? (one of {listed})",
+                text.quoted()
+            )
         }
         _ => format!("{} is unknown; write {listed}", text.quoted()),
     })
@@ -71,13 +78,20 @@ pub(super) fn span(node: &Node, kind: &Kind) -> Result<Duration, String> {
     let (text, Kind::Span { min, max }) = (text(node, kind)?, kind) else {
         return Err(wrong_type(node, kind));
     };
-    let span = duration(&text.value)
-        .ok_or_else(|| format!("{} is not a duration; write for example \"30s\", \"200ms\" or \"1h 5m\"", text.quoted()))?;
+    let span = duration(&text.value).ok_or_else(|| {
+        format!(
+            "{} is not a duration; write for example \"30s\", \"200ms\" or \"1h 5m\"",
+            text.quoted()
+        )
+    })?;
     if (*min..=*max).contains(&span) {
         return Ok(span);
     }
     let (min, max) = (humantime::format_duration(*min), humantime::format_duration(*max));
-    Err(format!("{} is out of range; write \"{min}\" to \"{max}\"", text.quoted()))
+    Err(format!(
+        "{} is out of range; write \"{min}\" to \"{max}\"",
+        text.quoted()
+    ))
 }
 
 fn duration(text: &str) -> Option<Duration> {
@@ -90,21 +104,31 @@ pub(super) fn size(node: &Node, kind: &Kind) -> Result<u64, String> {
     };
     let trimmed = text.value.trim();
     // bytesize takes a bare number for bytes; here a size bears its unit.
-    let size = trimmed.ends_with(|last: char| last.is_ascii_alphabetic()).then(|| trimmed.parse::<ByteSize>().ok());
+    let size = trimmed
+        .ends_with(|last: char| last.is_ascii_alphabetic())
+        .then(|| trimmed.parse::<ByteSize>().ok());
     let Some(Some(ByteSize(bytes))) = size else {
-        return Err(format!("{} is not a size; write for example \"16MiB\" or \"512KiB\"", text.quoted()));
+        return Err(format!(
+            "{} is not a size; write for example \"16MiB\" or \"512KiB\"",
+            text.quoted()
+        ));
     };
     if (*min..=*max).contains(&bytes) {
         return Ok(bytes);
     }
-    Err(format!("{} is out of range; write \"{}\" to \"{}\"", text.quoted(), shown(*min), shown(*max)))
+    Err(format!(
+        "{} is out of range; write \"{}\" to \"{}\"",
+        text.quoted(),
+        shown(*min),
+        shown(*max)
+    ))
 }
 
 fn shown(bytes: u64) -> String {
     match bytes {
-        _ if bytes % (1 << 30) == 0 => format!("{}GiB", bytes >> 30),
-        _ if bytes % (1 << 20) == 0 => format!("{}MiB", bytes >> 20),
-        _ if bytes % (1 << 10) == 0 => format!("{}KiB", bytes >> 10),
+        _ if bytes.is_multiple_of(1 << 30) => format!("{}GiB", bytes >> 30),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
         _ => format!("{bytes}B"),
     }
 }
@@ -113,7 +137,12 @@ pub(super) fn rate(node: &Node, kind: &Kind) -> Result<Rate, String> {
     let text = text(node, kind)?;
     text.value
         .split_once(" in ")
-        .and_then(|(count, per)| Some(Rate { count: count.trim().parse().ok()?, per: duration(per)? }))
+        .and_then(|(count, per)| {
+            Some(Rate {
+                count: count.trim().parse().ok()?,
+                per: duration(per)?,
+            })
+        })
         .filter(|rate| rate.count > 0 && !rate.per.is_zero())
         .ok_or_else(|| format!("{} is not a rate; write for example \"100 in 1m\"", text.quoted()))
 }
@@ -124,7 +153,10 @@ pub(super) fn address(node: &Node, kind: &Kind) -> Result<Option<SocketAddr>, St
         return Ok(None);
     }
     text.value.parse().map(Some).map_err(|_| {
-        format!("{} is not an IP address with a port; write for example \"127.0.0.1:8900\", or \"\" for none", text.quoted())
+        format!(
+            "{} is not an IP address with a port; write for example \"127.0.0.1:8900\", or \"\" for none",
+            text.quoted()
+        )
     })
 }
 
@@ -132,11 +164,16 @@ pub(super) fn json_path(node: &Node, kind: &Kind) -> Result<(JsonPath, String), 
     let text = filled(node, kind)?;
     match JsonPath::parse(&text.value) {
         Ok(path) => Ok((path, text.value.clone())),
-        Err(error) => Err(format!(
-            "{} is not a JSONPath (at character {}); write for example \"$.results[*]\"",
-            text.quoted(),
-            error.position()
-        )),
+        Err(error) => {
+            let place = match error.position() {
+                0 => String::new(),
+                position => format!(" (at character {position})"),
+            };
+            Err(format!(
+                "{} is not a JSONPath{place}; write for example \"$.results[*]\"",
+                text.quoted()
+            ))
+        }
     }
 }
 
@@ -149,11 +186,17 @@ pub(super) fn http_url(node: &Node, kind: &Kind) -> Result<Url, String> {
 }
 
 pub(super) fn texts(node: &Node, kind: &Kind) -> Result<Vec<String>, String> {
-    let Value::Array(items) = &node.value else { return Err(wrong_type(node, kind)) };
+    let Value::Array(items) = &node.value else {
+        return Err(wrong_type(node, kind));
+    };
     let mut texts: Vec<String> = Vec::with_capacity(items.len());
     for item in items {
         let Value::Text(text) = &item.value else {
-            return Err(format!("expected {}, found {} in it", kind.expected(), item.value.type_name()));
+            return Err(format!(
+                "expected {}, found {} in it",
+                kind.expected(),
+                item.value.type_name()
+            ));
         };
         if text.value.trim().is_empty() {
             return Err("has an empty text in it; remove it".to_owned());
@@ -163,7 +206,11 @@ pub(super) fn texts(node: &Node, kind: &Kind) -> Result<Vec<String>, String> {
         }
         texts.push(text.value.clone());
     }
-    if texts.is_empty() { Err("is empty; write for example [\"uuid\"]".to_owned()) } else { Ok(texts) }
+    if texts.is_empty() {
+        Err("is empty; write for example [\"uuid\"]".to_owned())
+    } else {
+        Ok(texts)
+    }
 }
 
 /// A scalar as the text that goes on the wire; `None` for what is no scalar.

@@ -4,9 +4,7 @@ use crate::config::{
     keys::Kind,
     names,
     section::Section,
-    settings::{
-        Daemon, Kafka, LogFormat, LogLevel, OnEscalate, Postgres, PostgresUrl, Secret, Supervision,
-    },
+    settings::{Daemon, Kafka, LogFormat, LogLevel, OnEscalate, Postgres, PostgresUrl, Secret, Supervision},
     tree::Node,
     values,
 };
@@ -36,7 +34,12 @@ pub(super) fn daemon(section: &Section<'_>) -> Option<Daemon> {
         "journald" => LogFormat::Journald,
         _ => LogFormat::Terminal,
     };
-    Some(Daemon { state_dir: state_dir?, http, log_level, log_format })
+    Some(Daemon {
+        state_dir: state_dir?,
+        http,
+        log_level,
+        log_format,
+    })
 }
 
 /// What the guarantee stands on, or what another key says. aqueduct sets these itself.
@@ -59,13 +62,18 @@ const OWN_PROPERTIES: &[&str] = &[
 pub(super) fn kafka(section: &Section<'_>) -> Option<Kafka> {
     let brokers = section.parsed("brokers", names::brokers);
     let properties = section.secret_map("properties", |name, _| match name {
-        "bootstrap.servers" | "metadata.broker.list" => Some("is written as brokers in [kafka]; move it there".to_owned()),
+        "bootstrap.servers" | "metadata.broker.list" => {
+            Some("is written as brokers in [kafka]; move it there".to_owned())
+        }
         _ if OWN_PROPERTIES.contains(&name) => {
             Some("is set by aqueduct itself: \"exactly once\" stands on it; remove it".to_owned())
         }
         _ => None,
     });
-    Some(Kafka { brokers: brokers?, properties })
+    Some(Kafka {
+        brokers: brokers?,
+        properties,
+    })
 }
 
 pub(super) fn postgres(section: &Section<'_>) -> Option<Postgres> {
@@ -74,19 +82,27 @@ pub(super) fn postgres(section: &Section<'_>) -> Option<Postgres> {
         None
     } else if section.is_set("url_file") {
         section.secret_file("url_file").and_then(|secret| {
-            checked_url(secret.expose()).map_err(|message| section.problem("url_file", format!("what is in it {message}"))).ok()
+            checked_url(secret.expose())
+                .map_err(|message| section.problem("url_file", format!("what is in it {message}")))
+                .ok()
         })
     } else {
         section.parsed("url", postgres_url)
     };
     let migrate = section.flag("migrate");
-    let migrations = section.path("migrations");
-    if let Some(directory) = migrations.as_ref().filter(|directory| !directory.is_dir()) {
-        let message = format!("there is no directory {}; create it or remove the key", directory.display());
-        section.problem("migrations", message);
-    }
+    let migrations = section.parsed("migrations", |node, kind| {
+        let path = values::filled(node, kind)?;
+        let directory = section.context.dir.join(&path.value);
+        let message = || format!("there is no directory {}; create it or remove the key", path.quoted());
+        directory.is_dir().then_some(directory).ok_or_else(message)
+    });
     let synchronous_commit = section.flag("synchronous_commit");
-    Some(Postgres { url: url?, migrate, migrations, synchronous_commit })
+    Some(Postgres {
+        url: url?,
+        migrate,
+        migrations,
+        synchronous_commit,
+    })
 }
 
 fn postgres_url(node: &Node, kind: &Kind) -> Result<PostgresUrl, String> {
@@ -96,21 +112,36 @@ fn postgres_url(node: &Node, kind: &Kind) -> Result<PostgresUrl, String> {
 /// Only the form is checked: libpq takes more (several hosts, sockets) than a general URL parser does.
 fn checked_url(text: &str) -> Result<PostgresUrl, String> {
     let text = text.trim();
-    let is_url = ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme));
+    let is_url = ["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme));
     match text {
         "embedded" => Ok(PostgresUrl::Embedded),
         _ if is_url && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) => {
             Ok(PostgresUrl::Url(Secret::new(text)))
         }
-        _ => Err("is not an address of PostgreSQL; write \"embedded\" or \"postgres://user@host:5432/database\"".to_owned()),
+        _ => Err(
+            "is not an address of PostgreSQL; write \"embedded\" or \"postgres://user@host:5432/database\"".to_owned(),
+        ),
     }
 }
 
 pub(super) fn supervision(section: &Section<'_>) -> Option<Supervision> {
-    let (window, backoff, backoff_max) = (section.span("window"), section.span("backoff"), section.span("backoff_max"));
+    let (window, backoff, backoff_max) = (
+        section.span("window"),
+        section.span("backoff"),
+        section.span("backoff_max"),
+    );
     if backoff.zip(backoff_max).is_some_and(|(first, longest)| first > longest) {
-        let name = if section.is_set("backoff") { "backoff" } else { "backoff_max" };
-        section.problem(name, "backoff is longer than backoff_max; make backoff_max the longer one");
+        let name = if section.is_set("backoff") {
+            "backoff"
+        } else {
+            "backoff_max"
+        };
+        section.problem(
+            name,
+            "backoff is longer than backoff_max; make backoff_max the longer one",
+        );
     }
     let (stall_after, grace) = (section.span("stall_after"), section.span("grace"));
     let on_escalate = match section.choice("on_escalate") {

@@ -26,8 +26,15 @@ pub(super) fn settings(root: &Table, context: &Context<'_>) -> Option<Settings> 
     let supervision = daemon::supervision(&root.child("supervision", "supervision"));
 
     let sections = root.children("pipeline", "pipeline[]");
-    if sections.is_empty() && root.entry("pipeline").is_none_or(|entry| !matches!(entry.node.value, super::tree::Value::Broken)) {
-        root.missing("pipeline", "missing: there is nothing to do; write at least one [[pipeline]]");
+    if sections.is_empty()
+        && root
+            .entry("pipeline")
+            .is_none_or(|entry| !matches!(entry.node.value, super::tree::Value::Broken))
+    {
+        root.missing(
+            "pipeline",
+            "missing: there is nothing to do; write at least one [[pipeline]]",
+        );
     }
     let pipelines: Vec<Option<Pipeline>> = sections.iter().map(pipeline::pipeline).collect();
     cross::check(&sections);
@@ -35,8 +42,17 @@ pub(super) fn settings(root: &Table, context: &Context<'_>) -> Option<Settings> 
     if context.has_problems() {
         return None;
     }
-    let pipelines: Vec<Arc<Pipeline>> = pipelines.into_iter().map(|pipeline| pipeline.map(Arc::new)).collect::<Option<_>>()?;
-    let settings = Settings { daemon: daemon?, kafka: kafka?, postgres: postgres?, supervision: supervision?, pipelines };
+    let pipelines: Vec<Arc<Pipeline>> = pipelines
+        .into_iter()
+        .map(|pipeline| pipeline.map(Arc::new))
+        .collect::<Option<_>>()?;
+    let settings = Settings {
+        daemon: daemon?,
+        kafka: kafka?,
+        postgres: postgres?,
+        supervision: supervision?,
+        pipelines,
+    };
     cross::note(&settings, &root, &sections);
     Some(settings)
 }

@@ -16,7 +16,8 @@ pub(super) fn paginate(section: &Section<'_>) -> Option<Paginate> {
         "single" => {
             for name in ["param", "first"].into_iter().chain(STOP_RULES) {
                 if section.is_set(name) {
-                    let message = "has no meaning with kind = \"single\", one request; remove it, or write kind = \"page\"";
+                    let message =
+                        "has no meaning with kind = \"single\", one request; remove it, or write kind = \"page\"";
                     section.problem(name, message);
                 }
             }
@@ -25,7 +26,11 @@ pub(super) fn paginate(section: &Section<'_>) -> Option<Paginate> {
         "page" => {
             let (param, first) = (section.text("param"), section.count("first"));
             let stop = stop(section, first);
-            Some(Paginate::Page { param: param?, first: first?, stop: stop? })
+            Some(Paginate::Page {
+                param: param?,
+                first: first?,
+                stop: stop?,
+            })
         }
         _ => None,
     }
@@ -35,7 +40,10 @@ fn stop(section: &Section<'_>, first: Option<u64>) -> Option<Stop> {
     let written: Vec<&str> = STOP_RULES.into_iter().filter(|name| section.is_set(name)).collect();
     match written.as_slice() {
         [] => {
-            section.missing("", format!("kind = \"page\" needs a stop rule, or it never ends; write one of {ALLOWED}"));
+            section.missing(
+                "",
+                format!("kind = \"page\" needs a stop rule, or it never ends; write one of {ALLOWED}"),
+            );
             None
         }
         ["stop"] => match section.choice("stop") {
@@ -46,7 +54,10 @@ fn stop(section: &Section<'_>, first: Option<u64>) -> Option<Stop> {
         ["last"] => {
             let last = section.count("last")?;
             if first.is_some_and(|first| last < first) {
-                section.problem("last", format!("{last} comes before the first page; write first or more"));
+                section.problem(
+                    "last",
+                    format!("{last} comes before the first page; write first or more"),
+                );
             }
             Some(Stop::Last(last))
         }
@@ -54,7 +65,10 @@ fn stop(section: &Section<'_>, first: Option<u64>) -> Option<Stop> {
         ["total"] => section.json_path("total").map(|(_, text)| Stop::Total(text)),
         [.., last] => {
             let all = crate::config::suggest::joined(written.iter().map(|name| (*name).to_owned()), "and");
-            section.problem(last, format!("{all} are {} stop rules; keep exactly one", written.len()));
+            section.problem(
+                last,
+                format!("{all} are {} stop rules; keep exactly one", written.len()),
+            );
             None
         }
     }

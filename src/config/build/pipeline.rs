@@ -45,7 +45,11 @@ fn topic(section: &Section<'_>, pipeline: Option<&Arc<str>>) -> Option<Topic> {
         false => pipeline.cloned(),
     };
     let (partitions, replication) = (section.count32("partitions"), section.count32("replication"));
-    Some(Topic { name: name?, partitions, replication })
+    Some(Topic {
+        name: name?,
+        partitions,
+        replication,
+    })
 }
 
 fn actors(section: &Section<'_>) -> Actors {

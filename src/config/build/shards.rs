@@ -18,10 +18,13 @@ pub(super) fn shards(node: &Node, kind: &Kind) -> Result<Shards, String> {
             Ok(stripes) if (1..=MAX_SHARDS).contains(&(stripes as usize)) => Ok(Shards::Stripes(stripes)),
             _ => Err(format!("{number} is out of range; write 1 to {MAX_SHARDS} (stripes)")),
         },
-        Value::Array(items) if items.is_empty() => Err("is empty; write 1, or at least one set of parameters".to_owned()),
-        Value::Array(items) if items.len() > MAX_SHARDS => {
-            Err(format!("has {} sets of parameters; write at most {MAX_SHARDS}", items.len()))
+        Value::Array(items) if items.is_empty() => {
+            Err("is empty; write 1, or at least one set of parameters".to_owned())
         }
+        Value::Array(items) if items.len() > MAX_SHARDS => Err(format!(
+            "has {} sets of parameters; write at most {MAX_SHARDS}",
+            items.len()
+        )),
         Value::Array(items) => {
             let mut sets: Vec<Map<String, Json>> = Vec::with_capacity(items.len());
             for (index, item) in items.iter().enumerate() {
@@ -40,7 +43,11 @@ pub(super) fn shards(node: &Node, kind: &Kind) -> Result<Shards, String> {
 
 fn parameters(item: &Node, kind: &Kind) -> Result<Map<String, Json>, String> {
     let Value::Table(table) = &item.value else {
-        return Err(format!("expected {}, found {} in it", kind.expected(), item.value.type_name()));
+        return Err(format!(
+            "expected {}, found {} in it",
+            kind.expected(),
+            item.value.type_name()
+        ));
     };
     if table.entries.is_empty() {
         return Err("has an empty set of parameters; remove it".to_owned());
@@ -53,12 +60,23 @@ fn parameters(item: &Node, kind: &Kind) -> Result<Map<String, Json>, String> {
                 Value::Text(text) => Json::String(text.value.clone()),
                 Value::Integer(number) => Json::from(*number),
                 Value::Bool(flag) => Json::from(*flag),
-                Value::Float(number) => number.parse().ok().and_then(Number::from_f64).map(Json::Number).ok_or_else(|| {
-                    format!("{} is {number}, which cannot be a parameter; write a number", entry.name)
-                })?,
+                Value::Float(number) => number
+                    .parse()
+                    .ok()
+                    .and_then(Number::from_f64)
+                    .map(Json::Number)
+                    .ok_or_else(|| {
+                        format!(
+                            "{} is {number}, which cannot be a parameter; write a number",
+                            entry.name
+                        )
+                    })?,
                 other => {
                     let found = other.type_name();
-                    return Err(format!("{} is {found}; write a text, a number, true or false", entry.name));
+                    return Err(format!(
+                        "{} is {found}; write a text, a number, true or false",
+                        entry.name
+                    ));
                 }
             };
             Ok((entry.name.clone(), value))

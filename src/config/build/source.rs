@@ -20,9 +20,15 @@ pub(super) fn source(section: &Section<'_>) -> Option<Source> {
 }
 
 fn nothing_else(section: &Section<'_>) {
-    for name in keys::names_in("pipeline[].source").into_iter().filter(|name| *name != "kind") {
+    for name in keys::names_in("pipeline[].source")
+        .into_iter()
+        .filter(|name| *name != "kind")
+    {
         if section.is_set(name) {
-            section.problem(name, "has no meaning with kind = \"none\", which fetches nothing; remove it");
+            section.problem(
+                name,
+                "has no meaning with kind = \"none\", which fetches nothing; remove it",
+            );
         }
     }
 }
@@ -69,11 +75,15 @@ fn agree(section: &Section<'_>, query: &[(String, String)], paginate: &Paginate,
         Paginate::Single => None,
     };
     if let Some(param) = page_param.filter(|param| in_query(param)) {
-        section.problem("query", format!("has \"{param}\", which paginate sets for every page; remove it there"));
+        section.problem(
+            "query",
+            format!("has \"{param}\", which paginate sets for every page; remove it there"),
+        );
     }
     match shards {
         Shards::Stripes(number) if *number > 1 && page_param.is_none() => {
-            let message = "one request cannot be striped; write shards = 1, a list of parameter sets, or paginate by \"page\"";
+            let message =
+                "one request cannot be striped; write shards = 1, a list of parameter sets, or paginate by \"page\"";
             section.problem("shards", message);
         }
         Shards::Stripes(_) => {}
@@ -85,7 +95,10 @@ fn agree(section: &Section<'_>, query: &[(String, String)], paginate: &Paginate,
                 if in_query(name) {
                     section.problem("shards", format!("\"{name}\" is also in query; remove it there"));
                 } else if page_param == Some(name) {
-                    section.problem("shards", format!("\"{name}\" is what paginate sets for every page; remove it here"));
+                    section.problem(
+                        "shards",
+                        format!("\"{name}\" is what paginate sets for every page; remove it here"),
+                    );
                 }
             }
         }
@@ -101,4 +114,3 @@ fn refuse_header(name: &str, value: &str) -> Option<String> {
     let is_clean = value.chars().all(|letter| letter == '\t' || !letter.is_control());
     (!is_clean).then(|| "has a control character in its value; remove it (a line break, perhaps)".to_owned())
 }
-

@@ -8,16 +8,26 @@ use crate::config::{
 
 pub(super) fn tables(pipeline: &Section<'_>) -> Option<Vec<Table>> {
     let sections = pipeline.children("table", "pipeline[].table[]");
-    if sections.is_empty() && pipeline.entry("table").is_none_or(|entry| matches!(&entry.node.value, crate::config::tree::Value::Array(_))) {
-        pipeline.missing("table", "missing: the records go nowhere; write at least one [[pipeline.table]]");
+    if sections.is_empty()
+        && pipeline
+            .entry("table")
+            .is_none_or(|entry| matches!(&entry.node.value, crate::config::tree::Value::Array(_)))
+    {
+        pipeline.missing(
+            "table",
+            "missing: the records go nowhere; write at least one [[pipeline.table]]",
+        );
         return None;
     }
     let tables: Vec<Option<Table>> = sections.iter().map(table).collect();
     for (index, section) in sections.iter().enumerate() {
         let Some(Some(table)) = tables.get(index) else { continue };
         let earlier = tables[..index].iter().flatten();
-        if earlier.into_iter().any(|earlier| bare(&earlier.name) == bare(&table.name)) {
-            let message = format!("another table of this pipeline is \"{}\" too; put both queries into one", table.name);
+        if earlier
+            .into_iter()
+            .any(|earlier| bare(&earlier.name) == bare(&table.name))
+        {
+            let message = "another table of this pipeline has this name too; put both queries into one";
             section.problem("name", message);
         }
     }
@@ -42,7 +52,10 @@ fn table(section: &Section<'_>) -> Option<Table> {
     let create = section.flag("create");
     match mode {
         Some(Mode::Upsert) if !section.is_set("key") => {
-            section.missing("key", "missing: mode = \"upsert\" knows a row by its key; write for example key = [\"uuid\"]");
+            section.missing(
+                "key",
+                "missing: mode = \"upsert\" knows a row by its key; write for example key = [\"uuid\"]",
+            );
         }
         Some(Mode::Append) => {
             for name in ["key", "order_by"].into_iter().filter(|name| section.is_set(name)) {
@@ -52,5 +65,12 @@ fn table(section: &Section<'_>) -> Option<Table> {
         }
         _ => {}
     }
-    Some(Table { name: name?, mode: mode?, key, order_by, sql: sql?, create })
+    Some(Table {
+        name: name?,
+        mode: mode?,
+        key,
+        order_by,
+        sql: sql?,
+        create,
+    })
 }

@@ -30,14 +30,20 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: "daemon",
         name: "log_level",
-        kind: Kind::Choice { built: &["error", "warning", "info", "debug", "trace"], planned: &[] },
+        kind: Kind::Choice {
+            built: &["error", "warning", "info", "debug", "trace"],
+            planned: &[],
+        },
         default: Is("\"info\""),
         sentence: "The least severe level that is logged: \"error\", \"warning\", \"info\", \"debug\" or \"trace\".",
     },
     Key {
         table: "daemon",
         name: "log_format",
-        kind: Kind::Choice { built: &["terminal", "json", "journald"], planned: &[] },
+        kind: Kind::Choice {
+            built: &["terminal", "json", "journald"],
+            planned: &[],
+        },
         default: Is("\"terminal\""),
         sentence: "How log lines look: \"terminal\" for people, \"json\" for one object a line, \"journald\" for \
                    systemd's journal with its fields.",
@@ -97,7 +103,11 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: "supervision",
         name: "max_restarts",
-        kind: Kind::Count { unit: "restarts", min: 0, max: 1_000 },
+        kind: Kind::Count {
+            unit: "restarts",
+            min: 0,
+            max: 1_000,
+        },
         default: Is("5"),
         sentence: "More restarts than this within window park the branch.",
     },
@@ -111,14 +121,20 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: "supervision",
         name: "backoff",
-        kind: Kind::Span { min: MILLISECOND, max: HOUR },
+        kind: Kind::Span {
+            min: MILLISECOND,
+            max: HOUR,
+        },
         default: Is("\"500ms\""),
         sentence: "The time before the first restart; it doubles with each one, with jitter.",
     },
     Key {
         table: "supervision",
         name: "backoff_max",
-        kind: Kind::Span { min: MILLISECOND, max: DAY },
+        kind: Kind::Span {
+            min: MILLISECOND,
+            max: DAY,
+        },
         default: Is("\"1m\""),
         sentence: "The longest time before a restart, and how often a parked branch is tried again.",
     },
@@ -132,14 +148,20 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: "supervision",
         name: "grace",
-        kind: Kind::Span { min: MILLISECOND, max: HOUR },
+        kind: Kind::Span {
+            min: MILLISECOND,
+            max: HOUR,
+        },
         default: Is("\"15s\""),
         sentence: "The time that an actor may take to stop before it is aborted.",
     },
     Key {
         table: "supervision",
         name: "on_escalate",
-        kind: Kind::Choice { built: &["park", "exit"], planned: &[] },
+        kind: Kind::Choice {
+            built: &["park", "exit"],
+            planned: &[],
+        },
         default: Is("\"park\""),
         sentence: "What happens when a branch has spent its restarts: \"park\" it and go on with the others, or \"exit\" \
                    in order with code 70.",

@@ -36,7 +36,10 @@ pub enum Kind {
     TableName,
     /// One of a few words; some of them are planned, but this version cannot do them.
     #[allow(missing_docs)]
-    Choice { built: &'static [&'static str], planned: &'static [&'static str] },
+    Choice {
+        built: &'static [&'static str],
+        planned: &'static [&'static str],
+    },
     /// `true` or `false`.
     Bool,
     /// A whole number.
@@ -114,7 +117,10 @@ impl Kind {
 
     /// Whether a variable's text is the value itself; the other kinds are written in a variable as in the file.
     pub(super) fn is_textual(&self) -> bool {
-        !matches!(self, Self::Bool | Self::Count { .. } | Self::Texts | Self::Map | Self::Shards | Self::Planned(_))
+        !matches!(
+            self,
+            Self::Bool | Self::Count { .. } | Self::Texts | Self::Map | Self::Shards | Self::Planned(_)
+        )
     }
 }
 
@@ -168,9 +174,13 @@ pub(super) fn header(table: &str) -> String {
     }
 }
 
-/// `table.name`, or `name` at the top.
+/// `table.name`; `name` at the top; `table` for the table itself.
 pub(super) fn join(table: &str, name: &str) -> String {
-    if table.is_empty() { name.to_owned() } else { format!("{table}.{name}") }
+    match (table, name) {
+        ("", _) => name.to_owned(),
+        (_, "") => table.to_owned(),
+        _ => format!("{table}.{name}"),
+    }
 }
 
 #[cfg(test)]
@@ -181,8 +191,18 @@ mod tests {
     fn a_key_is_declared_once_and_has_a_sentence() {
         let mut seen = std::collections::BTreeSet::new();
         for key in all() {
-            assert!(seen.insert((key.table, key.name)), "{}.{} is declared twice", key.table, key.name);
-            assert!(key.sentence.ends_with('.'), "{}.{} has no whole sentence", key.table, key.name);
+            assert!(
+                seen.insert((key.table, key.name)),
+                "{}.{} is declared twice",
+                key.table,
+                key.name
+            );
+            assert!(
+                key.sentence.ends_with('.'),
+                "{}.{} has no whole sentence",
+                key.table,
+                key.name
+            );
         }
     }
 

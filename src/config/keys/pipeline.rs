@@ -5,8 +5,18 @@ use std::time::Duration;
 use super::{Fallback::*, Key, Kind};
 
 const fn actors(name: &'static str, default: &'static str, sentence: &'static str) -> Key {
-    let kind = Kind::Count { unit: name, min: 1, max: 256 };
-    Key { table: "pipeline[].actors", name, kind, default: Is(default), sentence }
+    let kind = Kind::Count {
+        unit: name,
+        min: 1,
+        max: 256,
+    };
+    Key {
+        table: "pipeline[].actors",
+        name,
+        kind,
+        default: Is(default),
+        sentence,
+    }
 }
 
 pub(super) const KEYS: &[Key] = &[
@@ -21,7 +31,10 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: "pipeline[]",
         name: "engine",
-        kind: Kind::Choice { built: &["datafusion"], planned: &["spark"] },
+        kind: Kind::Choice {
+            built: &["datafusion"],
+            planned: &["spark"],
+        },
         default: Is("\"datafusion\""),
         sentence: "What runs the SQL: \"datafusion\", inside the daemon.",
     },
@@ -36,7 +49,10 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: "pipeline[]",
         name: "on_nul",
-        kind: Kind::Choice { built: &["reject", "strip", "replace"], planned: &[] },
+        kind: Kind::Choice {
+            built: &["reject", "strip", "replace"],
+            planned: &[],
+        },
         default: Is("\"reject\""),
         sentence: "What happens with U+0000 in text, which PostgreSQL cannot store: \"reject\" the record, \"strip\" the \
                    character, or \"replace\" it by U+FFFD.",
@@ -59,7 +75,11 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: "pipeline[].topic",
         name: "partitions",
-        kind: Kind::Count { unit: "partitions", min: 1, max: 10_000 },
+        kind: Kind::Count {
+            unit: "partitions",
+            min: 1,
+            max: 10_000,
+        },
         default: Is("4"),
         sentence: "The number of partitions if the topic has to be created; it bounds how many consumers, transformers \
                    and writers have work.",
@@ -67,33 +87,67 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: "pipeline[].topic",
         name: "replication",
-        kind: Kind::Count { unit: "replicas", min: 1, max: 100 },
+        kind: Kind::Count {
+            unit: "replicas",
+            min: 1,
+            max: 100,
+        },
         default: Is("1"),
         sentence: "The number of replicas if the topic has to be created; 3 is usual where there are several brokers.",
     },
-    actors("fetchers", "1", "Actors that read the source; more than there are shards stay idle."),
-    actors("producers", "1", "Actors that append to the log, a transaction at a time for each shard."),
-    actors("consumers", "1", "Actors that read the log; each is a member of the consumer group."),
-    actors("transformers", "2", "Actors that run the SQL; each keeps one CPU core busy."),
-    actors("writers", "2", "Actors that write to PostgreSQL; each has a connection of its own."),
+    actors(
+        "fetchers",
+        "1",
+        "Actors that read the source; more than there are shards stay idle.",
+    ),
+    actors(
+        "producers",
+        "1",
+        "Actors that append to the log, a transaction at a time for each shard.",
+    ),
+    actors(
+        "consumers",
+        "1",
+        "Actors that read the log; each is a member of the consumer group.",
+    ),
+    actors(
+        "transformers",
+        "2",
+        "Actors that run the SQL; each keeps one CPU core busy.",
+    ),
+    actors(
+        "writers",
+        "2",
+        "Actors that write to PostgreSQL; each has a connection of its own.",
+    ),
     Key {
         table: "pipeline[].batch",
         name: "rows",
-        kind: Kind::Count { unit: "records", min: 1, max: 1_000_000 },
+        kind: Kind::Count {
+            unit: "records",
+            min: 1,
+            max: 1_000_000,
+        },
         default: Is("20000"),
         sentence: "Records in a batch; larger batches are faster, smaller ones take less memory.",
     },
     Key {
         table: "pipeline[].batch",
         name: "bytes",
-        kind: Kind::Size { min: 1 << 10, max: 1 << 30 },
+        kind: Kind::Size {
+            min: 1 << 10,
+            max: 1 << 30,
+        },
         default: Is("\"16MiB\""),
         sentence: "The size of a batch's payloads.",
     },
     Key {
         table: "pipeline[].batch",
         name: "age",
-        kind: Kind::Span { min: Duration::from_millis(1), max: Duration::from_secs(3_600) },
+        kind: Kind::Span {
+            min: Duration::from_millis(1),
+            max: Duration::from_secs(3_600),
+        },
         default: Is("\"200ms\""),
         sentence: "The time that the oldest record of a batch may wait for more.",
     },
@@ -107,7 +161,10 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: "pipeline[].table[]",
         name: "mode",
-        kind: Kind::Choice { built: &["append", "upsert"], planned: &["merge"] },
+        kind: Kind::Choice {
+            built: &["append", "upsert"],
+            planned: &["merge"],
+        },
         default: Required,
         sentence: "How rows are written: \"append\" (every row is new) or \"upsert\" (insert, or update by key).",
     },

@@ -12,7 +12,10 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: TABLE,
         name: "kind",
-        kind: Kind::Choice { built: &["http", "none"], planned: &["exec"] },
+        kind: Kind::Choice {
+            built: &["http", "none"],
+            planned: &["exec"],
+        },
         default: Required,
         sentence: "Where records come from: \"http\", or \"none\" if other programs fill the topic.",
     },
@@ -26,7 +29,10 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: TABLE,
         name: "method",
-        kind: Kind::Choice { built: &["GET"], planned: &["POST", "PUT", "PATCH"] },
+        kind: Kind::Choice {
+            built: &["GET"],
+            planned: &["POST", "PUT", "PATCH"],
+        },
         default: Is("\"GET\""),
         sentence: "The HTTP method: \"GET\".",
     },
@@ -48,7 +54,10 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: TABLE,
         name: "every",
-        kind: Kind::Span { min: Duration::from_millis(100), max: Duration::from_secs(366 * 86_400) },
+        kind: Kind::Span {
+            min: Duration::from_millis(100),
+            max: Duration::from_secs(366 * 86_400),
+        },
         default: Unset,
         sentence: "The time from the start of one sweep over the pages to the start of the next; without it there is one sweep.",
     },
@@ -62,7 +71,10 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: TABLE,
         name: "timeout",
-        kind: Kind::Span { min: Duration::from_millis(10), max: DAY },
+        kind: Kind::Span {
+            min: Duration::from_millis(10),
+            max: DAY,
+        },
         default: Is("\"30s\""),
         sentence: "The deadline of a whole request, body included.",
     },
@@ -98,7 +110,9 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: TABLE,
         name: "auth",
-        kind: Kind::Planned("this version logs in by a header: [pipeline.source.headers], Authorization = \"Bearer ${TOKEN}\""),
+        kind: Kind::Planned(
+            "this version logs in by a header: [pipeline.source.headers], Authorization = \"Bearer ${TOKEN}\"",
+        ),
         default: Unset,
         sentence: "How requests are authorised.",
     },
@@ -123,21 +137,32 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: PAGINATE,
         name: "first",
-        kind: Kind::Count { unit: "pages", min: 0, max: i64::MAX as u64 },
+        kind: Kind::Count {
+            unit: "pages",
+            min: 0,
+            max: i64::MAX as u64,
+        },
         default: Is("1"),
         sentence: "The number of the first page.",
     },
     Key {
         table: PAGINATE,
         name: "max_records",
-        kind: Kind::Count { unit: "records", min: 1, max: i64::MAX as u64 },
+        kind: Kind::Count {
+            unit: "records",
+            min: 1,
+            max: i64::MAX as u64,
+        },
         default: Unset,
         sentence: "Stop rule: a sweep ends with this many records over all shards; the last page is cut to fit.",
     },
     Key {
         table: PAGINATE,
         name: "stop",
-        kind: Kind::Choice { built: &["empty", "short"], planned: &[] },
+        kind: Kind::Choice {
+            built: &["empty", "short"],
+            planned: &[],
+        },
         default: Unset,
         sentence: "Stop rule: \"empty\" ends a sweep at a page without records, \"short\" at a page with fewer than the one \
                    before.",
@@ -145,7 +170,11 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: PAGINATE,
         name: "last",
-        kind: Kind::Count { unit: "pages", min: 0, max: i64::MAX as u64 },
+        kind: Kind::Count {
+            unit: "pages",
+            min: 0,
+            max: i64::MAX as u64,
+        },
         default: Unset,
         sentence: "Stop rule: the number of the last page.",
     },
@@ -173,7 +202,9 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: PAGINATE,
         name: "path",
-        kind: Kind::Planned("it belongs to the kinds \"cursor\" and \"next_url\"; this version has \"single\" and \"page\""),
+        kind: Kind::Planned(
+            "it belongs to the kinds \"cursor\" and \"next_url\"; this version has \"single\" and \"page\"",
+        ),
         default: Unset,
         sentence: "The JSONPath of the next page's token.",
     },
