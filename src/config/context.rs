@@ -1,8 +1,8 @@
 //! What is at hand while a configuration is read: the surroundings, and the list that problems go on.
 
-use std::{cell::RefCell, path::Path};
+use std::{cell::RefCell, collections::BTreeSet, path::Path};
 
-use super::{Environment, Problem, tree::Origin};
+use super::{Environment, Problem, syntax::SyntaxError, tree::Origin};
 
 pub(super) struct Context<'a> {
     /// The file as it was named.
@@ -10,8 +10,10 @@ pub(super) struct Context<'a> {
     /// What relative paths are relative to.
     pub(super) dir: &'a Path,
     pub(super) environment: &'a Environment,
-    /// After a syntax error much may be missing that is there: nothing is said about missing keys.
-    pub(super) is_partial: bool,
+    /// Lines with a syntax error: what else seems wrong on them is its echo.
+    broken_lines: BTreeSet<usize>,
+    /// Keys that an unknown one was probably meant to be: they are not missing, but misspelt.
+    misspelt: RefCell<BTreeSet<String>>,
     problems: RefCell<Vec<Problem>>,
     notes: RefCell<Vec<Problem>>,
 }
@@ -22,14 +24,34 @@ impl<'a> Context<'a> {
             file,
             dir,
             environment,
-            is_partial: false,
+            broken_lines: BTreeSet::new(),
+            misspelt: RefCell::default(),
             problems: RefCell::default(),
             notes: RefCell::default(),
         }
     }
 
+    /// The text is not TOML.
+    pub(super) fn syntax_error(&mut self, error: SyntaxError) {
+        self.problem(&Origin::Line(error.line), &error.key, error.message);
+        self.broken_lines.extend(error.line..=error.last_line);
+    }
+
+    /// An unknown key was probably meant to be this one.
+    pub(super) fn misspelt(&self, key: String) {
+        self.misspelt.borrow_mut().insert(key);
+    }
+
+    /// Whether a key that is not there may be called missing. After a syntax error it may be there all the same.
+    pub(super) fn may_be_missing(&self, key: &str) -> bool {
+        self.broken_lines.is_empty() && !self.misspelt.borrow().contains(key)
+    }
+
     /// Something is wrong.
     pub(super) fn problem(&self, origin: &Origin, key: &str, message: impl Into<String>) {
+        if matches!(origin, Origin::Line(line) if self.broken_lines.contains(line)) {
+            return;
+        }
         self.problems
             .borrow_mut()
             .push(self.located(origin, key, message.into()));

@@ -20,6 +20,7 @@ mod secrets;
 mod section;
 pub mod settings;
 mod suggest;
+mod syntax;
 mod tree;
 mod values;
 mod walk;
@@ -33,7 +34,6 @@ pub use find::find;
 pub use places::Places;
 pub use problem::Problem;
 use settings::Settings;
-use tree::Origin;
 
 /// The configuration that the repository ships: the main job, and the manual of every key.
 pub const SHIPPED: &str = include_str!("../../config.toml");
@@ -79,10 +79,9 @@ pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Loade
     let file = path.display().to_string();
     let dir = path.parent().unwrap_or(Path::new(""));
     let mut context = Context::new(&file, dir, environment);
-    let (mut root, errors) = tree::parse(text);
-    context.is_partial = !errors.is_empty();
+    let (mut root, errors) = syntax::parse(text);
     for error in errors {
-        context.problem(&Origin::Line(error.line), &error.key, error.message);
+        context.syntax_error(error);
     }
     overrides::apply(&mut root, &context);
     walk::walk(&mut root, "", "", &context);

@@ -6,8 +6,8 @@
 use super::{
     context::Context,
     keys::{self, Key, Kind},
-    suggest,
-    tree::{self, Node, Origin, Table, Text, Value},
+    suggest, syntax,
+    tree::{Node, Origin, Table, Text, Value},
     walk,
 };
 
@@ -84,7 +84,7 @@ impl Override<'_> {
             (_, []) => {
                 let node = match key.kind.is_textual() {
                     true => self.node(Value::Text(Text::new(self.value))),
-                    false => tree::parse_value(self.value, self.origin.clone())
+                    false => syntax::parse_value(self.value, self.origin.clone())
                         .ok_or_else(|| format!("expected {}", key.kind.expected()))?,
                 };
                 // The variable's word is the last one: it also replaces the other way to give the same secret.
@@ -161,7 +161,7 @@ fn select<'t>(table: &'t mut Table, name: &str, pattern: &str, selector: &str) -
             "there is no {header} number {number}; they are numbered from 0"
         )),
         ([], None) => {
-            let names: Vec<String> = items
+            let names: std::collections::BTreeSet<String> = items
                 .iter()
                 .enumerate()
                 .map(|(index, item)| normalized(&walk::label(item, index)))

@@ -10,7 +10,8 @@ use super::{
     keys::{self, Fallback, Key, Kind},
     secrets,
     settings::{Rate, Secret},
-    tree::{self, Entry, Node, Origin, Table, Value},
+    syntax,
+    tree::{Entry, Node, Origin, Table, Value},
     values, walk,
 };
 
@@ -104,9 +105,9 @@ impl<'a> Section<'a> {
 
     /// Says that the table lacks something, where that can be known.
     pub(super) fn missing(&self, name: &str, message: impl Into<String>) {
-        if !self.is_broken && !self.context.is_partial {
-            self.context
-                .problem(&self.origin, &keys::join(&self.path, name), message);
+        let key = keys::join(&self.path, name);
+        if !self.is_broken && self.context.may_be_missing(&key) {
+            self.context.problem(&self.origin, &key, message);
         }
     }
 
@@ -132,7 +133,7 @@ impl<'a> Section<'a> {
                 .map_err(|message| self.problem(name, message))
                 .ok(),
             (None, Fallback::Is(text)) => {
-                let node = tree::parse_value(text, Origin::Default)?;
+                let node = syntax::parse_value(text, Origin::Default)?;
                 parse(&node, kind).map_err(|message| self.problem(name, message)).ok()
             }
             (None, Fallback::Required) => {

@@ -126,9 +126,9 @@ pub(super) fn size(node: &Node, kind: &Kind) -> Result<u64, String> {
 
 fn shown(bytes: u64) -> String {
     match bytes {
-        _ if bytes % (1 << 30) == 0 => format!("{}GiB", bytes >> 30),
-        _ if bytes % (1 << 20) == 0 => format!("{}MiB", bytes >> 20),
-        _ if bytes % (1 << 10) == 0 => format!("{}KiB", bytes >> 10),
+        _ if bytes.is_multiple_of(1 << 30) => format!("{}GiB", bytes >> 30),
+        _ if bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
+        _ if bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
         _ => format!("{bytes}B"),
     }
 }
@@ -164,11 +164,16 @@ pub(super) fn json_path(node: &Node, kind: &Kind) -> Result<(JsonPath, String), 
     let text = filled(node, kind)?;
     match JsonPath::parse(&text.value) {
         Ok(path) => Ok((path, text.value.clone())),
-        Err(error) => Err(format!(
-            "{} is not a JSONPath (at character {}); write for example \"$.results[*]\"",
-            text.quoted(),
-            error.position()
-        )),
+        Err(error) => {
+            let place = match error.position() {
+                0 => String::new(),
+                position => format!(" (at character {position})"),
+            };
+            Err(format!(
+                "{} is not a JSONPath{place}; write for example \"$.results[*]\"",
+                text.quoted()
+            ))
+        }
     }
 }
 

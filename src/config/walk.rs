@@ -25,7 +25,11 @@ pub(super) fn walk(table: &mut Table, pattern: &str, path: &str, context: &Conte
         } else if keys::is_table(&format!("{below}[]")) {
             many_tables(entry, &format!("{below}[]"), &here, context);
         } else {
-            context.problem(&entry.origin, &here, unknown(pattern, &entry.name));
+            let (message, meant) = unknown(pattern, &entry.name);
+            if let Some(meant) = meant {
+                context.misspelt(keys::join(path, meant));
+            }
+            context.problem(&entry.origin, &here, message);
         }
     }
 }
@@ -97,8 +101,8 @@ fn is_plain(name: &str) -> bool {
             .all(|letter| letter.is_ascii_alphanumeric() || "_-.".contains(letter))
 }
 
-/// The sentence about a key that is not declared in this table.
-fn unknown(pattern: &str, name: &str) -> String {
+/// The sentence about a key that is not declared in this table, and the key of this table that was meant.
+fn unknown(pattern: &str, name: &str) -> (String, Option<&'static str>) {
     let mut homes: Vec<String> = Vec::new();
     for key in keys::all().filter(|key| !matches!(key.kind, Kind::Planned(_))) {
         let table = key.table.trim_end_matches("[]");
@@ -110,17 +114,22 @@ fn unknown(pattern: &str, name: &str) -> String {
             }
         }
     }
-    let siblings = keys::names_in(pattern);
+    let header = keys::header(pattern);
     if !homes.is_empty() {
-        format!(
-            "unknown key in {}; it belongs in {}",
-            keys::header(pattern),
-            suggest::joined(homes, "or")
-        )
-    } else if let Some(near) = suggest::nearest(name, siblings.iter().copied()) {
-        format!("unknown key; did you mean \"{near}\"?")
-    } else {
-        let known = suggest::joined(siblings.into_iter().map(str::to_owned), "and");
-        format!("unknown key; remove it: {} has {known}", keys::header(pattern))
+        return (
+            format!(
+                "unknown key in {header}; it belongs in {}",
+                suggest::joined(homes, "or")
+            ),
+            None,
+        );
+    }
+    let siblings = keys::names_in(pattern);
+    match suggest::nearest(name, siblings.iter().copied()) {
+        Some(near) => (format!("unknown key; did you mean \"{near}\"?"), Some(near)),
+        None => {
+            let known = suggest::joined(siblings.into_iter().map(str::to_owned), "and");
+            (format!("unknown key; remove it: {header} has {known}"), None)
+        }
     }
 }

@@ -53,13 +53,18 @@ pub fn init(level: LogLevel, format: LogFormat) -> (Logger, Guard) {
         LogFormat::Json => build(level, format, io::stderr()),
         LogFormat::Journald => root(level, slog_journald::JournaldDrain::default().ignore_res()),
     };
+    take_over_libraries(&logger, level);
+    (logger, guard)
+}
+
+/// Sends what libraries log through the `log` facade to this logger.
+fn take_over_libraries(logger: &Logger, level: LogLevel) {
     let of_library = FnValue(|record: &Record<'_>| record.tag().to_owned());
     // Not reset at the end: a library that still logs then would panic.
     slog_scope::set_global_logger(logger.new(o!("target" => of_library))).cancel_reset();
     // It fails when it was called before; the logger above is the new one all the same.
     let _ = slog_stdlog::init();
     log::set_max_level(library_level(level));
-    (logger, guard)
 }
 
 /// Makes a logger that writes lines to `sink`, plain or as JSON; nothing global is touched.
@@ -114,7 +119,9 @@ mod tests {
 
     /// A sink whose writes wait until the gate is open.
     #[derive(Clone, Default)]
-    struct Sink(Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>);
+    struct Sink(Arc<(Mutex<State>, Condvar)>);
+
+    type State = (bool, Vec<u8>);
 
     impl Sink {
         fn open() -> Self {
@@ -186,6 +193,28 @@ mod tests {
         assert!((0..10_000_000).any(|_| has_room()), "the loss was never reported");
         drop(guard);
         assert!(sink.lines().len() < 3 * QUEUED_LINES);
+    }
+
+    #[test]
+    fn what_libraries_log_comes_with_its_target() {
+        let sink = Sink::open();
+        let (logger, guard) = build(LogLevel::Info, LogFormat::Json, sink.clone());
+        take_over_libraries(&logger, LogLevel::Info);
+        log::warn!(target: "librdkafka", "broker is {}", "down");
+        log::debug!(target: "librdkafka", "a packet");
+        drop(guard);
+        // Other tests of this process may make libraries talk meanwhile.
+        let lines: Vec<String> = sink
+            .lines()
+            .into_iter()
+            .filter(|line| line.contains("librdkafka"))
+            .collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(
+            (&line["msg"], &line["target"]),
+            (&"broker is down".into(), &"librdkafka".into())
+        );
     }
 
     #[test]

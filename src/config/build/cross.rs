@@ -1,50 +1,51 @@
 //! What no table can see alone: names that collide, and settings that have no effect together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{
     section::Section,
     settings::{Brokers, Pipeline, Settings, Shards, Source},
-    tree::Value,
+    tree::{Text, Value},
 };
 
 /// Reports pipelines of one name, and topics that two pipelines would fill.
 pub(super) fn check(sections: &[Section<'_>]) {
-    let mut names: BTreeMap<String, &Section<'_>> = BTreeMap::new();
-    let mut topics: BTreeMap<String, String> = BTreeMap::new();
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
     for section in sections {
         let Some(name) = text_of(section, "name") else { continue };
-        if names.insert(name.clone(), section).is_some() {
+        if !names.insert(&name.value) {
             section.problem(
                 "name",
-                format!("another pipeline is named \"{name}\" too; give it a name of its own"),
+                format!(
+                    "another pipeline is named {} too; give it a name of its own",
+                    name.quoted()
+                ),
             );
             continue;
         }
         let topic_section = section.child("topic", "pipeline[].topic");
         let (topic, place) = match text_of(&topic_section, "name") {
             Some(topic) => (topic, &topic_section),
-            None => (name.clone(), section),
+            None => (name, section),
         };
-        for claimed in [topic, format!("{name}.cursors")] {
-            if let Some(other) = topics.insert(claimed.clone(), name.clone()) {
-                let whose = if other == name {
-                    "this pipeline's cursors".to_owned()
-                } else {
-                    format!("pipeline \"{other}\"")
-                };
-                place.problem(
-                    "name",
-                    format!("the topic \"{claimed}\" belongs to {whose} already; take another one"),
-                );
+        let pipeline = format!("pipeline {}", name.quoted());
+        let cursors = format!("{}.cursors", name.value);
+        for (topic, owner) in [
+            (topic.value.clone(), pipeline.clone()),
+            (cursors, format!("the cursors of {pipeline}")),
+        ] {
+            if let Some(first) = owners.insert(topic, owner.clone()) {
+                let message = format!("the topic would belong to {owner} and to {first}; take another name");
+                place.problem("name", message);
             }
         }
     }
 }
 
-fn text_of(section: &Section<'_>, name: &str) -> Option<String> {
+fn text_of<'a>(section: &Section<'a>, name: &str) -> Option<&'a Text> {
     match &section.entry(name)?.node.value {
-        Value::Text(text) => Some(text.value.clone()),
+        Value::Text(text) => Some(text),
         _ => None,
     }
 }

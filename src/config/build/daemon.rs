@@ -90,14 +90,12 @@ pub(super) fn postgres(section: &Section<'_>) -> Option<Postgres> {
         section.parsed("url", postgres_url)
     };
     let migrate = section.flag("migrate");
-    let migrations = section.path("migrations");
-    if let Some(directory) = migrations.as_ref().filter(|directory| !directory.is_dir()) {
-        let message = format!(
-            "there is no directory {}; create it or remove the key",
-            directory.display()
-        );
-        section.problem("migrations", message);
-    }
+    let migrations = section.parsed("migrations", |node, kind| {
+        let path = values::filled(node, kind)?;
+        let directory = section.context.dir.join(&path.value);
+        let message = || format!("there is no directory {}; create it or remove the key", path.quoted());
+        directory.is_dir().then_some(directory).ok_or_else(message)
+    });
     let synchronous_commit = section.flag("synchronous_commit");
     Some(Postgres {
         url: url?,

@@ -27,10 +27,7 @@ pub(super) fn tables(pipeline: &Section<'_>) -> Option<Vec<Table>> {
             .into_iter()
             .any(|earlier| bare(&earlier.name) == bare(&table.name))
         {
-            let message = format!(
-                "another table of this pipeline is \"{}\" too; put both queries into one",
-                table.name
-            );
+            let message = "another table of this pipeline has this name too; put both queries into one";
             section.problem("name", message);
         }
     }

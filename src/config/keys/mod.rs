@@ -174,12 +174,12 @@ pub(super) fn header(table: &str) -> String {
     }
 }
 
-/// `table.name`, or `name` at the top.
+/// `table.name`; `name` at the top; `table` for the table itself.
 pub(super) fn join(table: &str, name: &str) -> String {
-    if table.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{table}.{name}")
+    match (table, name) {
+        ("", _) => name.to_owned(),
+        (_, "") => table.to_owned(),
+        _ => format!("{table}.{name}"),
     }
 }
 
