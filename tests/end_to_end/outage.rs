@@ -32,7 +32,7 @@ fn outages_of_kafka_postgresql_and_the_api_are_waited_out() {
     );
     let mut daemon = job.start("config.toml", &["run"], "daemon.log");
     let settled = || job.try_count(&format!("SELECT count(*) FROM {table}")).unwrap_or(0);
-    let mut reach = |rows: i64, daemon: &mut crate::job::Daemon| {
+    let reach = |rows: i64, daemon: &mut crate::job::Daemon| {
         wait_for(&format!("{rows} rows"), LIMIT, || {
             assert!(daemon.is_running(), "{}", daemon.tail());
             settled() >= rows

@@ -46,6 +46,7 @@ pub struct Producer {
     /// Fetchers that wait for a shard, first come first served: with several of them the shards spread evenly.
     asking: VecDeque<oneshot::Sender<Result<Lent, Refused>>>,
     num_grants: u64,
+    num_leases: u64,
 }
 
 /// A shard that the group gave to this producer.
@@ -54,6 +55,8 @@ struct Owned {
     shard: ShardId,
     jobs: mpsc::Sender<Job>,
     revoked: CancellationToken,
+    /// Who fetches it.
+    lease: Option<u64>,
     /// `Some` = open, and nobody fetches it.
     idle_at: Option<Option<Value>>,
 }
@@ -74,7 +77,7 @@ pub(super) enum News {
     /// Whoever fetched it has let go.
     GivenBack {
         shard: i32,
-        grant: u64,
+        lease: u64,
     },
 }
 
@@ -88,6 +91,7 @@ impl Producer {
             shards: HashMap::new(),
             asking: VecDeque::new(),
             num_grants: 0,
+            num_leases: 0,
         }
     }
 
@@ -121,6 +125,7 @@ impl Producer {
             shard: shard.clone(),
             jobs,
             revoked: CancellationToken::new(),
+            lease: None,
             idle_at: None,
         };
         self.shards.insert(shard.number, owned);
@@ -137,44 +142,30 @@ impl Producer {
     /// Gives idle shards to those who ask.
     fn lend(&mut self) {
         let Some(news) = &self.news else { return };
-        for owned in self.shards.values_mut() {
+        // Whoever asked and is gone by now is not waited for.
+        self.asking.retain(|asking| !asking.is_closed());
+        for owned in self.shards.values_mut().filter(|owned| owned.idle_at.is_some()) {
+            let Some(asking) = self.asking.pop_front() else { return };
             let Some(cursor) = owned.idle_at.take() else { continue };
-            let (number, grant) = (owned.shard.number, owned.grant);
+            self.num_leases += 1;
+            let (number, lease) = (owned.shard.number, self.num_leases);
+            owned.lease = Some(lease);
             let back = news.clone();
             let give_back = move || {
                 // A producer that is gone needs no shard back.
-                let _ = back.unbounded_send(News::GivenBack { shard: number, grant });
+                let _ = back.unbounded_send(News::GivenBack { shard: number, lease });
             };
             let lease = Lease {
                 revoked: owned.revoked.clone(),
                 give_back: Some(Box::new(give_back)),
             };
-            let mut lent = Lent {
+            // Where the one who asked goes away just now, the lease is dropped with the answer, which gives it back.
+            let _ = asking.send(Ok(Lent {
                 shard: owned.shard.clone(),
-                cursor: cursor.clone(),
+                cursor,
                 lease,
-            };
-            let taken = loop {
-                let Some(asking) = self.asking.pop_front() else {
-                    break false;
-                };
-                match asking.send(Ok(lent)) {
-                    Ok(()) => break true,
-                    // The one who asked is gone: the next in line.
-                    Err(Ok(refused)) => lent = refused,
-                    Err(Err(_)) => return,
-                }
-            };
-            if !taken {
-                // Nobody to lend to: undo without a `GivenBack`.
-                owned.idle_at = Some(cursor);
-                return;
-            }
+            }));
         }
-    }
-
-    fn owned(&mut self, shard: i32, grant: u64) -> Option<&mut Owned> {
-        self.shards.get_mut(&shard).filter(|owned| owned.grant == grant)
     }
 }
 
@@ -208,12 +199,15 @@ impl StreamHandler<News> for Producer {
             }
             News::Revoked(shards) => shards.iter().for_each(|shard| self.lose(shard.number)),
             News::Idle { shard, grant, cursor } => {
-                if let Some(owned) = self.owned(shard, grant) {
+                let owned = self.shards.get_mut(&shard).filter(|owned| owned.grant == grant);
+                if let Some(owned) = owned.filter(|owned| owned.lease.is_none()) {
                     owned.idle_at = Some(cursor);
                 }
             }
-            News::GivenBack { shard, grant } => {
-                if let Some(owned) = self.owned(shard, grant) {
+            News::GivenBack { shard, lease } => {
+                let lent = self.shards.get_mut(&shard).filter(|owned| owned.lease == Some(lease));
+                if let Some(owned) = lent {
+                    owned.lease = None;
                     // What its last borrower sent is committed first; the answer comes as `Idle`.
                     let _ = owned.jobs.send(Job::TellCursor);
                 }
