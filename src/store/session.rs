@@ -193,6 +193,12 @@ fn prepare(connection: &mut PgConnection, info: &ConnectInfo, application_name: 
                      WHERE current_setting('synchronous_commit') = 'off'";
         diesel::sql_query(raise).load::<Accepted>(connection)?;
     }
+    // A role that is called aqueduct has aqueduct's own schema first in its path: the user's tables do not belong there.
+    diesel::sql_query(
+        r#"SELECT set_config('search_path', regexp_replace(current_setting('search_path'), '"\$user"\s*,?\s*', ''), false)
+           IS NOT NULL AS accepted WHERE current_user = 'aqueduct'"#,
+    )
+    .load::<Accepted>(connection)?;
     // The address may carry another name; ours is how sessions recognise each other.
     diesel::sql_query("SELECT set_config('application_name', $1, false) IS NOT NULL AS accepted")
         .bind::<Text, _>(application_name)

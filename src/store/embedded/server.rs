@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use diesel::{
-    Connection, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_types::Text,
-};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_types::Text};
 use nix::{
     errno::Errno,
     sys::signal::{Signal, kill},
@@ -30,15 +28,16 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// User and database of the embedded server.
-const NAME: &str = "aqueduct";
+/// Not `aqueduct`: its `"$user"` in the search path would put the user's tables into aqueduct's own schema.
+const USER: &str = "postgres";
+const DATABASE: &str = "aqueduct";
 
 /// Small, and as safe as any server: what is committed survives the loss of power.
 const SETTINGS: [(&str, &str); 15] = [
     ("listen_addresses", ""),
     ("port", "5432"),
     ("unix_socket_permissions", "0700"),
-    ("cluster_name", NAME),
+    ("cluster_name", "aqueduct"),
     ("max_connections", "64"),
     ("shared_buffers", "64MB"),
     ("maintenance_work_mem", "32MB"),
@@ -79,8 +78,18 @@ impl Server {
     pub fn start(state_dir: &Path, log: &Logger, settings: &[(&str, &str)]) -> Result<Self, EmbeddedError> {
         let home = Home::prepare(state_dir)?;
         let binaries = Binaries::find(major_of(&home.data))?;
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut server = Self { home, binaries, settings, pid: 0, child: None, log: log.clone() };
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let mut server = Self {
+            home,
+            binaries,
+            settings,
+            pid: 0,
+            child: None,
+            log: log.clone(),
+        };
         server.init()?;
         server.run()?;
         Ok(server)
@@ -88,20 +97,28 @@ impl Server {
 
     /// The address of its database, on the unix socket.
     pub fn url(&self) -> Secret {
-        Secret::new(self.url_of(NAME))
+        Secret::new(self.url_of(DATABASE))
     }
 
     fn url_of(&self, database: &str) -> String {
-        let socket: String = url::form_urlencoded::byte_serialize(self.home.socket.as_os_str().as_encoded_bytes()).collect();
-        format!("postgres:///{database}?host={}&port=5432&user={NAME}", socket.replace('+', "%20"))
+        let socket: String =
+            url::form_urlencoded::byte_serialize(self.home.socket.as_os_str().as_encoded_bytes()).collect();
+        format!(
+            "postgres:///{database}?host={}&port=5432&user={USER}",
+            socket.replace('+', "%20")
+        )
     }
 
     /// What a person types to look into it.
     pub fn psql_line(&self) -> String {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let in_path = std::env::split_paths(&path).any(|dir| dir.join("psql").is_file());
-        let psql = if in_path { String::from("psql") } else { shell_word(&self.binaries.dir.join("psql")) };
-        format!("{psql} -h {} -U {NAME} {NAME}", shell_word(&self.home.socket))
+        let psql = if in_path {
+            String::from("psql")
+        } else {
+            shell_word(&self.binaries.dir.join("psql"))
+        };
+        format!("{psql} -h {} -U {USER} {DATABASE}", shell_word(&self.home.socket))
     }
 
     /// The directory that holds everything of it.
@@ -129,14 +146,34 @@ impl Server {
             return Ok(());
         }
         let unfinished = base.join("data.new");
-        within(&unfinished, || if unfinished.exists() { fs::remove_dir_all(&unfinished) } else { Ok(()) })?;
+        within(&unfinished, || {
+            if unfinished.exists() {
+                fs::remove_dir_all(&unfinished)
+            } else {
+                Ok(())
+            }
+        })?;
         let program = self.binaries.dir.join("initdb");
         // The C locale is on every machine and sorts fastest; the private socket directory is the door's lock.
         let mut initdb = self.home.command(&program);
-        initdb.args(["--encoding=UTF8", "--locale=C", "--auth=trust", "--username", NAME, "--pgdata"]).arg(&unfinished);
-        let output = initdb.stdin(Stdio::null()).output().map_err(|source| EmbeddedError::Run { program, source })?;
+        initdb
+            .args([
+                "--encoding=UTF8",
+                "--locale=C",
+                "--auth=trust",
+                "--username",
+                USER,
+                "--pgdata",
+            ])
+            .arg(&unfinished);
+        let output = initdb
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| EmbeddedError::Run { program, source })?;
         if !output.status.success() {
-            return Err(EmbeddedError::InitDb { said: String::from_utf8_lossy(&output.stderr).trim().to_owned() });
+            return Err(EmbeddedError::InitDb {
+                said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            });
         }
         within(data, || {
             fs::rename(&unfinished, data)?;
@@ -148,7 +185,11 @@ impl Server {
     pub fn run(&mut self) -> Result<(), EmbeddedError> {
         let mut last_refusal = String::new();
         for _ in 0..pauses(START_LIMIT) {
-            if self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None))) {
+            if self
+                .child
+                .as_mut()
+                .is_some_and(|child| !matches!(child.try_wait(), Ok(None)))
+            {
                 self.child = None;
                 let said = self.last_words();
                 // The last processes of a server that was killed still hold its memory: wait for them.
@@ -171,7 +212,10 @@ impl Server {
             }
             pause();
         }
-        Err(EmbeddedError::NoAnswer { waited_s: START_LIMIT.as_secs(), said: last_refusal })
+        Err(EmbeddedError::NoAnswer {
+            waited_s: START_LIMIT.as_secs(),
+            said: last_refusal,
+        })
     }
 
     fn spawn(&self) -> Result<Child, EmbeddedError> {
@@ -182,8 +226,12 @@ impl Server {
         let mut postgres = self.home.command(&program);
         postgres.arg("-D").arg(&self.home.data);
         let setting = |name: &str, value: &str| format!("{name}={value}");
-        postgres.arg("-c").arg(setting("unix_socket_directories", &self.home.socket.to_string_lossy()));
-        postgres.arg("-c").arg(setting("log_directory", &self.home.log.to_string_lossy()));
+        postgres
+            .arg("-c")
+            .arg(setting("unix_socket_directories", &self.home.socket.to_string_lossy()));
+        postgres
+            .arg("-c")
+            .arg(setting("log_directory", &self.home.log.to_string_lossy()));
         for (name, value) in SETTINGS {
             postgres.arg("-c").arg(setting(name, value));
         }
@@ -191,13 +239,22 @@ impl Server {
             postgres.arg("-c").arg(setting(name, value));
         }
         // A group of its own: Ctrl-C in the terminal is for the daemon, which still needs its server to drain.
-        postgres.process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
-        postgres.spawn().map_err(|source| EmbeddedError::Run { program, source })
+        postgres
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors);
+        postgres
+            .spawn()
+            .map_err(|source| EmbeddedError::Run { program, source })
     }
 
     /// Connects, makes sure that it is the server of our data directory, and that the database is there.
     fn greet(&self) -> Result<(), String> {
-        let url = format!("{}&connect_timeout=2&application_name={NAME}%20greet", self.url_of("postgres"));
+        let url = format!(
+            "{}&connect_timeout=2&application_name=aqueduct%20greet",
+            self.url_of("postgres")
+        );
         let mut connection = PgConnection::establish(&url).map_err(|error| error.to_string().trim().to_owned())?;
         let said = |error: diesel::result::Error| error.to_string();
         let served: Setting = diesel::sql_query("SELECT current_setting('data_directory') AS value")
@@ -209,8 +266,10 @@ impl Server {
         let databases: Vec<Setting> = diesel::sql_query("SELECT datname::text AS value FROM pg_database")
             .load(&mut connection)
             .map_err(said)?;
-        if databases.iter().all(|database| database.value != NAME) {
-            connection.batch_execute(&format!("CREATE DATABASE {NAME}")).map_err(said)?;
+        if databases.iter().all(|database| database.value != DATABASE) {
+            connection
+                .batch_execute(&format!("CREATE DATABASE {DATABASE}"))
+                .map_err(said)?;
         }
         Ok(())
     }
@@ -294,7 +353,12 @@ fn major_of(data: &Path) -> Option<u32> {
 }
 
 fn is_alive(pid: i32) -> bool {
-    !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
+    // Where nobody reaps orphans (a container without an init) the dead stay listed, as `Z`.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let is_zombie = stat
+        .rsplit_once(')')
+        .is_some_and(|(_, fields)| fields.trim_start().starts_with('Z'));
+    !is_zombie && !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
 }
 
 fn pauses(limit: Duration) -> u128 {
@@ -309,5 +373,9 @@ fn pause() {
 fn shell_word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
-    if text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
