@@ -1,5 +1,8 @@
 //! The embedded PostgreSQL: a real server that keeps what it was given.
 
+// Helpers of a test may panic like the test.
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/postgres.rs"]
 mod postgres;
 
@@ -102,7 +105,7 @@ fn a_lock_file_with_another_programs_number_is_no_server() {
     let base = server.base_dir().to_owned();
     insert(server.url().expose(), 1);
     server.stop();
-    let not_a_server = Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let mut not_a_server = Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
     fs::write(
         base.join("data/postmaster.pid"),
         format!("{}\n{}\n", not_a_server.id(), base.join("data").display()),
@@ -110,7 +113,8 @@ fn a_lock_file_with_another_programs_number_is_no_server() {
     .unwrap();
     let server = EmbeddedPostgres::start(dir.path(), &silent()).unwrap();
     assert_eq!(ids(server.url().expose()), [1]);
-    drop(not_a_server.stdin);
+    drop(not_a_server.stdin.take());
+    not_a_server.wait().unwrap();
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Sessions, and what errors of a real server mean.
 
+// Helpers of a test may panic like the test.
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/postgres.rs"]
 mod postgres;
 

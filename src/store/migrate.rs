@@ -169,6 +169,6 @@ fn failed(session: &Session, name: &str, error: Box<dyn std::error::Error + Send
     StoreError::Migrate {
         name: name.to_owned(),
         place: session.place().to_owned(),
-        source,
+        source: Box::new(source),
     }
 }

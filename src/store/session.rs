@@ -46,7 +46,7 @@ impl Session {
         let url = info.complete_url(&application_name);
         let failed = |source: ServerError, verdict| StoreError::Connect {
             place: info.place().to_owned(),
-            source,
+            source: Box::new(source),
             verdict,
         };
         let mut connection = PgConnection::establish(url.expose()).map_err(|error| match error {
@@ -152,7 +152,7 @@ impl Session {
         self.connection.batch_execute("SELECT 1; COMMIT").map_err(|error| {
             let error = StoreError::Commit {
                 place: self.place.clone(),
-                source: error.into(),
+                source: Box::new(error.into()),
             };
             self.roll_back();
             self.noted(error)

@@ -116,7 +116,10 @@ impl Home {
             })?;
         }
         // Fails, as it should, while there is another server in it.
-        let _ = self.base.starts_with(SHARED_STATE).then(|| fs::remove_dir(SHARED_STATE));
+        let _ = self
+            .base
+            .starts_with(SHARED_STATE)
+            .then(|| fs::remove_dir(SHARED_STATE));
         Ok(())
     }
 }
