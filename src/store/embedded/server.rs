@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     time::Duration,
 };
@@ -198,6 +198,7 @@ impl Server {
                 }
             }
             if self.child.is_none() && self.running_postmaster().is_none() {
+                self.remove_stale_lock()?;
                 self.child = Some(self.spawn()?);
             }
             match self.greet() {
@@ -276,15 +277,27 @@ impl Server {
 
     /// The process that the data directory's lock file names, if it is a living PostgreSQL.
     fn running_postmaster(&self) -> Option<i32> {
-        let lock_file = fs::read_to_string(self.home.data.join("postmaster.pid")).ok()?;
-        let pid: i32 = lock_file.lines().next()?.trim().parse().ok()?;
-        if pid <= 0 || !is_alive(pid) {
-            return None;
-        }
-        // After a power failure another program may have the number.
-        match fs::read_to_string(format!("/proc/{pid}/comm")) {
-            Ok(name) => (name.trim() == "postgres" || name.trim() == "postmaster").then_some(pid),
-            Err(_) => Some(pid),
+        let pid = self.locked_by()?;
+        (is_alive(pid) && is_postgres(pid)).then_some(pid)
+    }
+
+    fn locked_by(&self) -> Option<i32> {
+        let lock_file = fs::read_to_string(self.lock_file()).ok()?;
+        lock_file.lines().next()?.trim().parse().ok().filter(|pid| *pid > 0)
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.home.data.join("postmaster.pid")
+    }
+
+    /// After a power failure another program may have the number in the lock file; PostgreSQL itself cannot tell, and
+    /// would not start until somebody removes the file.
+    fn remove_stale_lock(&self) -> Result<(), EmbeddedError> {
+        let stale = self.locked_by().is_some_and(|pid| is_alive(pid) && !is_postgres(pid));
+        if stale {
+            within(&self.lock_file(), || fs::remove_file(self.lock_file()))
+        } else {
+            Ok(())
         }
     }
 
@@ -359,6 +372,14 @@ fn is_alive(pid: i32) -> bool {
         .rsplit_once(')')
         .is_some_and(|(_, fields)| fields.trim_start().starts_with('Z'));
     !is_zombie && !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
+}
+
+/// Where there is no `/proc` to ask, a living process is taken for what the lock file says it is.
+fn is_postgres(pid: i32) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(name) => ["postgres", "postmaster"].contains(&name.trim()),
+        Err(_) => true,
+    }
 }
 
 fn pauses(limit: Duration) -> u128 {
