@@ -1,5 +1,8 @@
 //! `aqueduct.dead_letters`, on a real server.
 
+// Helpers of a test may panic like the test.
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/postgres.rs"]
 mod postgres;
 

@@ -115,6 +115,11 @@ impl Home {
                 _ => Ok(()),
             })?;
         }
+        // Fails, as it should, while there is another server in it.
+        let _ = self
+            .base
+            .starts_with(SHARED_STATE)
+            .then(|| fs::remove_dir(SHARED_STATE));
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     time::Duration,
 };
@@ -28,15 +28,16 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// User and database of the embedded server.
-const NAME: &str = "aqueduct";
+/// Not `aqueduct`: its `"$user"` in the search path would put the user's tables into aqueduct's own schema.
+const USER: &str = "postgres";
+const DATABASE: &str = "aqueduct";
 
 /// Small, and as safe as any server: what is committed survives the loss of power.
 const SETTINGS: [(&str, &str); 15] = [
     ("listen_addresses", ""),
     ("port", "5432"),
     ("unix_socket_permissions", "0700"),
-    ("cluster_name", NAME),
+    ("cluster_name", "aqueduct"),
     ("max_connections", "64"),
     ("shared_buffers", "64MB"),
     ("maintenance_work_mem", "32MB"),
@@ -96,14 +97,14 @@ impl Server {
 
     /// The address of its database, on the unix socket.
     pub fn url(&self) -> Secret {
-        Secret::new(self.url_of(NAME))
+        Secret::new(self.url_of(DATABASE))
     }
 
     fn url_of(&self, database: &str) -> String {
         let socket: String =
             url::form_urlencoded::byte_serialize(self.home.socket.as_os_str().as_encoded_bytes()).collect();
         format!(
-            "postgres:///{database}?host={}&port=5432&user={NAME}",
+            "postgres:///{database}?host={}&port=5432&user={USER}",
             socket.replace('+', "%20")
         )
     }
@@ -117,7 +118,7 @@ impl Server {
         } else {
             shell_word(&self.binaries.dir.join("psql"))
         };
-        format!("{psql} -h {} -U {NAME} {NAME}", shell_word(&self.home.socket))
+        format!("{psql} -h {} -U {USER} {DATABASE}", shell_word(&self.home.socket))
     }
 
     /// The directory that holds everything of it.
@@ -161,7 +162,7 @@ impl Server {
                 "--locale=C",
                 "--auth=trust",
                 "--username",
-                NAME,
+                USER,
                 "--pgdata",
             ])
             .arg(&unfinished);
@@ -197,6 +198,7 @@ impl Server {
                 }
             }
             if self.child.is_none() && self.running_postmaster().is_none() {
+                self.remove_stale_lock()?;
                 self.child = Some(self.spawn()?);
             }
             match self.greet() {
@@ -251,7 +253,7 @@ impl Server {
     /// Connects, makes sure that it is the server of our data directory, and that the database is there.
     fn greet(&self) -> Result<(), String> {
         let url = format!(
-            "{}&connect_timeout=2&application_name={NAME}%20greet",
+            "{}&connect_timeout=2&application_name=aqueduct%20greet",
             self.url_of("postgres")
         );
         let mut connection = PgConnection::establish(&url).map_err(|error| error.to_string().trim().to_owned())?;
@@ -265,9 +267,9 @@ impl Server {
         let databases: Vec<Setting> = diesel::sql_query("SELECT datname::text AS value FROM pg_database")
             .load(&mut connection)
             .map_err(said)?;
-        if databases.iter().all(|database| database.value != NAME) {
+        if databases.iter().all(|database| database.value != DATABASE) {
             connection
-                .batch_execute(&format!("CREATE DATABASE {NAME}"))
+                .batch_execute(&format!("CREATE DATABASE {DATABASE}"))
                 .map_err(said)?;
         }
         Ok(())
@@ -275,15 +277,27 @@ impl Server {
 
     /// The process that the data directory's lock file names, if it is a living PostgreSQL.
     fn running_postmaster(&self) -> Option<i32> {
-        let lock_file = fs::read_to_string(self.home.data.join("postmaster.pid")).ok()?;
-        let pid: i32 = lock_file.lines().next()?.trim().parse().ok()?;
-        if pid <= 0 || !is_alive(pid) {
-            return None;
-        }
-        // After a power failure another program may have the number.
-        match fs::read_to_string(format!("/proc/{pid}/comm")) {
-            Ok(name) => (name.trim() == "postgres" || name.trim() == "postmaster").then_some(pid),
-            Err(_) => Some(pid),
+        let pid = self.locked_by()?;
+        (is_alive(pid) && is_postgres(pid)).then_some(pid)
+    }
+
+    fn locked_by(&self) -> Option<i32> {
+        let lock_file = fs::read_to_string(self.lock_file()).ok()?;
+        lock_file.lines().next()?.trim().parse().ok().filter(|pid| *pid > 0)
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.home.data.join("postmaster.pid")
+    }
+
+    /// After a power failure another program may have the number in the lock file; PostgreSQL itself cannot tell, and
+    /// would not start until somebody removes the file.
+    fn remove_stale_lock(&self) -> Result<(), EmbeddedError> {
+        let stale = self.locked_by().is_some_and(|pid| is_alive(pid) && !is_postgres(pid));
+        if stale {
+            within(&self.lock_file(), || fs::remove_file(self.lock_file()))
+        } else {
+            Ok(())
         }
     }
 
@@ -352,7 +366,20 @@ fn major_of(data: &Path) -> Option<u32> {
 }
 
 fn is_alive(pid: i32) -> bool {
-    !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
+    // Where nobody reaps orphans (a container without an init) the dead stay listed, as `Z`.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let is_zombie = stat
+        .rsplit_once(')')
+        .is_some_and(|(_, fields)| fields.trim_start().starts_with('Z'));
+    !is_zombie && !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
+}
+
+/// Where there is no `/proc` to ask, a living process is taken for what the lock file says it is.
+fn is_postgres(pid: i32) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(name) => ["postgres", "postmaster"].contains(&name.trim()),
+        Err(_) => true,
+    }
 }
 
 fn pauses(limit: Duration) -> u128 {
