@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde_json::Value;
 use slog::Logger;
+use tokio::time::Instant;
 use url::Url;
 
 use super::{
     Attempt, RequestRate,
     exchange::{Answer, Exchange},
     fingerprint::fingerprint,
-    repeat::repeat,
+    repeat::Repeats,
 };
 use crate::{
     api::{
@@ -124,23 +125,42 @@ impl HttpSource {
             inner.log_attempt(shard, &attempt);
             progress(attempt);
         };
-        repeat(&inner.limits, inner.settings.timeout, &mut report, async |report| {
-            inner.await_rate(report).await;
-            inner.fetch_once(&url, request).await
-        })
-        .await
+        let mut repeats = Repeats::new(&inner.limits);
+        loop {
+            let number = repeats.number;
+            report(Attempt::Started {
+                number,
+                deadline: inner.settings.timeout,
+            });
+            while let Some(pause) = inner.rate.as_ref().and_then(|rate| rate.try_acquire().err()) {
+                report(Attempt::RateLimited { pause });
+                tokio::time::sleep(pause).await;
+            }
+            report(Attempt::Started { number, deadline: inner.settings.timeout });
+            let error = match inner.fetch_once(&url, request).await {
+                Ok(fetched) => {
+                    report(Attempt::Done { attempts: number });
+                    return Ok(fetched);
+                }
+                Err(error) => error,
+            };
+            let Some(pause) = repeats.pause_after(&error) else {
+                return Err(error);
+            };
+            let since = repeats.since.unwrap_or_else(Instant::now);
+            report(Attempt::Waiting {
+                number,
+                since,
+                pause,
+                error: &error,
+            });
+            tokio::time::sleep(pause).await;
+            repeats.number = number.saturating_add(1);
+        }
     }
 }
 
 impl Inner {
-    async fn await_rate(&self, report: &mut impl FnMut(Attempt<'_>)) {
-        let Some(rate) = &self.rate else { return };
-        while let Err(pause) = rate.try_acquire() {
-            report(Attempt::RateLimited { pause });
-            tokio::time::sleep(pause).await;
-        }
-    }
-
     async fn fetch_once(&self, url: &Url, request: &PageRequest) -> Result<Fetched, ApiError> {
         let Answer { request: asked, body } = self.exchange.ask(url).await?;
         let size_bytes = body.as_ref().map_or(0, Bytes::len);
