@@ -5,19 +5,17 @@ use std::time::{Duration, SystemTime};
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Client, Method, Response, StatusCode,
-    header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT},
+    header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT},
     redirect::Policy,
 };
 use url::Url;
 
-use super::{Limits, pause::retry_after, redact::Redactor};
+use super::{Limits, pause::retry_after, redact::Redactor, redirect};
 use crate::{api::ApiError, config::settings::HttpSource};
 
 const MAX_REDIRECTS: usize = 10;
 /// Of an answer that is not a success only this much is read.
 const MAX_ERROR_BODY: usize = 16 * 1024;
-/// Configured headers that go along to another host; any other may carry a credential.
-const HARMLESS_HEADERS: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
 
 /// A successful answer.
 pub(super) struct Answer {
@@ -62,7 +60,7 @@ impl Exchange {
                     format!("the value of `{name}` has characters that no header may have"),
                 )
             })?;
-            value.set_sensitive(!HARMLESS_HEADERS.contains(&header));
+            value.set_sensitive(!redirect::HARMLESS_HEADERS.contains(&header));
             headers.insert(header, value);
         }
         // Redirects are followed in here: reqwest would drop Authorization and cookies at the border to another host, but
@@ -123,7 +121,7 @@ impl Exchange {
         let mut url = start.clone();
         for _ in 0..=MAX_REDIRECTS {
             let request = self.describe(&url);
-            let headers = self.headers_for(&url, start);
+            let headers = redirect::headers(&self.headers, &url, start);
             let sent = self
                 .client
                 .request(self.method.clone(), url.clone())
@@ -131,10 +129,11 @@ impl Exchange {
                 .send()
                 .await;
             let response = sent.map_err(|error| broken(&request, error))?;
-            if !is_redirect(response.status()) {
+            if !redirect::is_redirect(response.status()) {
                 return self.finish(request, response).await;
             }
-            url = self.target(&request, &url, start, &response)?;
+            url =
+                redirect::target(&url, start, &response).map_err(|problem| ApiError::Redirect { request, problem })?;
         }
         let problem = format!(
             "more than {MAX_REDIRECTS} redirects; the last one leads to {}",
@@ -144,50 +143,6 @@ impl Exchange {
             request: self.describe(start),
             problem,
         })
-    }
-
-    fn target(&self, request: &str, from: &Url, start: &Url, response: &Response) -> Result<Url, ApiError> {
-        let status = response.status().as_u16();
-        let refuse = |problem: String| ApiError::Redirect {
-            request: request.to_owned(),
-            problem,
-        };
-        let location = response
-            .headers()
-            .get(LOCATION)
-            .and_then(|location| std::str::from_utf8(location.as_bytes()).ok())
-            .ok_or_else(|| refuse(format!("status {status} without a place to go to")))?;
-        let mut target = from
-            .join(location)
-            .ok()
-            .filter(|target| matches!(target.scheme(), "http" | "https"))
-            .ok_or_else(|| refuse(format!("status {status} leads to a place that is no http address")))?;
-        // The address's own user and password stay with its origin. Both setters succeed on http addresses with a host.
-        let (user, password) = if same_origin(&target, start) {
-            (start.username(), start.password())
-        } else {
-            ("", None)
-        };
-        if target
-            .set_username(user)
-            .and_then(|()| target.set_password(password))
-            .is_err()
-        {
-            return Err(refuse(format!(
-                "status {status} leads to a place that is no http address"
-            )));
-        }
-        Ok(target)
-    }
-
-    fn headers_for(&self, url: &Url, start: &Url) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        if !same_origin(url, start) {
-            for name in self.headers.keys().filter(|name| !HARMLESS_HEADERS.contains(name)) {
-                headers.remove(name);
-            }
-        }
-        headers
     }
 
     async fn finish(&self, request: String, mut response: Response) -> Result<Answer, ApiError> {
@@ -249,14 +204,6 @@ fn broken(request: &str, error: reqwest::Error) -> ApiError {
         request: request.to_owned(),
         source: error.without_url(),
     }
-}
-
-fn is_redirect(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
-}
-
-fn same_origin(one: &Url, other: &Url) -> bool {
-    one.origin() == other.origin()
 }
 
 fn is_loopback(url: &Url) -> bool {

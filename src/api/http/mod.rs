@@ -6,13 +6,17 @@
 
 mod exchange;
 mod fingerprint;
+mod limits;
+mod narrate;
 mod pause;
 mod rate;
 mod redact;
+mod redirect;
 mod repeat;
 mod source;
 
+pub use limits::Limits;
 pub use pause::Pauses;
 pub use rate::RequestRate;
 pub use repeat::Attempt;
-pub use source::{Fetched, HttpSource, Limits};
+pub use source::{Fetched, HttpSource};

@@ -40,51 +40,47 @@ pub enum Attempt<'a> {
     },
 }
 
-/// Runs `attempt` until it succeeds or fails for good: outages without end, undecodable pages a few times.
-pub(super) async fn repeat<T, P>(
-    limits: &Limits,
-    deadline: Duration,
-    progress: &mut P,
-    mut attempt: impl AsyncFnMut(&mut P) -> Result<T, ApiError>,
-) -> Result<T, ApiError>
-where
-    P: FnMut(Attempt<'_>) + ?Sized,
-{
-    let mut pauses = Pauses::new(limits.shortest_pause, limits.longest_pause);
-    let (mut number, mut undecodable, mut since) = (1_u32, 0_u32, None);
-    loop {
-        progress(Attempt::Started { number, deadline });
-        let error = match attempt(progress).await {
-            Ok(page) => {
-                progress(Attempt::Done { attempts: number });
-                return Ok(page);
-            }
-            Err(error) => error,
-        };
-        undecodable += u32::from(matches!(error, ApiError::UndecodablePage { .. }));
+/// Decides after each failed attempt: outages are repeated without end, undecodable pages a few times, the rest never.
+#[derive(Debug)]
+pub(super) struct Repeats {
+    /// The number of the attempt, from 1.
+    pub number: u32,
+    /// When the first attempt failed.
+    pub since: Option<Instant>,
+    pauses: Pauses,
+    undecodable: u32,
+    decode_attempts: u32,
+}
+
+impl Repeats {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            number: 1,
+            since: None,
+            pauses: Pauses::new(limits.shortest_pause, limits.longest_pause),
+            undecodable: 0,
+            decode_attempts: limits.decode_attempts,
+        }
+    }
+
+    /// How long to wait before the next attempt; `None` = the error is final.
+    pub(super) fn pause_after(&mut self, error: &ApiError) -> Option<Duration> {
         let again = match error {
-            ApiError::UndecodablePage { .. } => undecodable < limits.decode_attempts,
+            ApiError::UndecodablePage { .. } => {
+                self.undecodable += 1;
+                self.undecodable < self.decode_attempts
+            }
             _ => error.verdict() == Verdict::Retry,
         };
-        if !again {
-            return Err(error);
-        }
-        let pause = pauses.next(error.retry_after());
-        progress(Attempt::Waiting {
-            number,
-            since: *since.get_or_insert_with(Instant::now),
-            pause,
-            error: &error,
-        });
-        tokio::time::sleep(pause).await;
-        number = number.saturating_add(1);
+        again.then(|| {
+            self.since.get_or_insert_with(Instant::now);
+            self.pauses.next(error.retry_after())
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
     use super::*;
 
     fn status(status: u16, retry_after: Option<u64>) -> ApiError {
@@ -105,54 +101,58 @@ mod tests {
         }
     }
 
-    /// Repeats until the script of failures is over; returns the pauses too.
-    async fn play(script: Vec<ApiError>) -> (Result<(), ApiError>, Vec<Duration>) {
-        let (mut script, mut pauses) = (VecDeque::from(script), Vec::new());
-        let mut progress = |attempt: Attempt<'_>| {
-            if let Attempt::Waiting { pause, .. } = attempt {
-                pauses.push(pause);
-            }
-        };
-        let answer = repeat(&Limits::default(), Duration::from_secs(30), &mut progress, async |_| {
-            script.pop_front().map_or(Ok(()), Err)
-        })
-        .await;
-        (answer, pauses)
+    /// The pauses after a list of failures; ends with `None` where an error was final.
+    fn play(failures: impl IntoIterator<Item = ApiError>) -> Vec<Option<Duration>> {
+        let mut repeats = Repeats::new(&Limits::default());
+        failures.into_iter().map(|error| repeats.pause_after(&error)).collect()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_outage_is_waited_out_however_long_it_lasts() {
-        let start = Instant::now();
-        let (answer, pauses) = play((0..200).map(|_| status(503, None)).collect()).await;
-        assert!(answer.is_ok());
-        assert_eq!(pauses.len(), 200);
+    #[test]
+    fn an_outage_is_waited_out_however_long_it_lasts() {
+        let pauses = play((0..200).map(|_| status(503, None)));
+        let pauses: Vec<Duration> = pauses.into_iter().map(|pause| pause.expect("a pause")).collect();
         assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(60)));
-        assert!(start.elapsed() > Duration::from_secs(1_800), "the pauses grow");
+        assert!(
+            pauses.iter().sum::<Duration>() > Duration::from_secs(1_800),
+            "the pauses grow"
+        );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_servers_retry_after_is_kept() {
-        let (answer, pauses) = play(vec![status(429, Some(120)), status(429, Some(300))]).await;
-        assert!(answer.is_ok());
-        assert_eq!(pauses, [Duration::from_secs(120), Duration::from_secs(300)]);
+    #[test]
+    fn the_servers_retry_after_is_kept() {
+        let pauses = play([status(429, Some(120)), status(503, Some(300))]);
+        assert_eq!(pauses, [Some(Duration::from_secs(120)), Some(Duration::from_secs(300))]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_undecodable_page_is_asked_for_three_times_also_between_outages() {
-        let (answer, pauses) = play(vec![undecodable(), status(503, None), undecodable()]).await;
-        assert!(answer.is_ok());
-        assert_eq!(pauses.len(), 3);
-        let (answer, pauses) = play(vec![undecodable(), status(503, None), undecodable(), undecodable()]).await;
-        assert!(matches!(answer, Err(ApiError::UndecodablePage { .. })));
-        assert_eq!(pauses.len(), 3);
+    #[test]
+    fn an_undecodable_page_is_asked_for_three_times_also_between_outages() {
+        let pauses = play([
+            undecodable(),
+            status(503, None),
+            undecodable(),
+            status(503, None),
+            undecodable(),
+        ]);
+        assert_eq!(
+            pauses.iter().map(Option::is_some).collect::<Vec<_>>(),
+            [true, true, true, true, false]
+        );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_repeating_cannot_mend_is_not_repeated() {
+    #[test]
+    fn what_repeating_cannot_mend_is_not_repeated() {
         for code in [400, 401, 404, 501, 505] {
-            let (answer, pauses) = play(vec![status(code, Some(1))]).await;
-            assert!(matches!(answer, Err(ApiError::Status { status, .. }) if status == code));
-            assert!(pauses.is_empty());
+            assert_eq!(play([status(code, Some(1))]), [None]);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_knows_since_when_the_api_is_away() {
+        let mut repeats = Repeats::new(&Limits::default());
+        let start = Instant::now();
+        repeats.pause_after(&status(503, None));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        repeats.pause_after(&status(503, None));
+        assert_eq!(repeats.since, Some(start));
     }
 }

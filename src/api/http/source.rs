@@ -1,17 +1,19 @@
 //! One pipeline's HTTP source, shared by its fetchers.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
 use slog::Logger;
+use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    Attempt, RequestRate,
+    Attempt, Limits, RequestRate,
     exchange::{Answer, Exchange},
     fingerprint::fingerprint,
-    repeat::repeat,
+    narrate::narrate,
+    repeat::Repeats,
 };
 use crate::{
     api::{
@@ -25,36 +27,6 @@ use crate::{
 
 /// A page that is larger than this is split on a thread of its own: it takes longer than an arbiter should be held up.
 const SPLIT_INLINE_BYTES: usize = 64 * 1024;
-
-/// What no configuration key says. The defaults are what runs; tests want other ones.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How long making a connection may take.
-    pub connect_timeout: Duration,
-    /// The largest page, in bytes, decompressed.
-    pub page_bytes: usize,
-    /// The span of the first pause between attempts.
-    pub shortest_pause: Duration,
-    /// The longest span of a pause.
-    pub longest_pause: Duration,
-    /// The most that Retry-After is believed.
-    pub longest_retry_after: Duration,
-    /// How often an undecodable page is asked for before it is an error.
-    pub decode_attempts: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            page_bytes: 256 * 1024 * 1024,
-            shortest_pause: Duration::from_millis(500),
-            longest_pause: Duration::from_secs(60),
-            longest_retry_after: Duration::from_secs(600),
-            decode_attempts: 3,
-        }
-    }
-}
 
 /// A fetched page. With the shard and the cursor before it, it is a [`crate::model::Page`].
 #[derive(Clone, Debug)]
@@ -121,26 +93,44 @@ impl HttpSource {
         let inner = &*self.inner;
         let url = inner.exchange.url(inner.settings.query.iter().chain(&request.params));
         let mut report = |attempt: Attempt<'_>| {
-            inner.log_attempt(shard, &attempt);
+            narrate(&inner.log, shard, &attempt);
             progress(attempt);
         };
-        repeat(&inner.limits, inner.settings.timeout, &mut report, async |report| {
-            inner.await_rate(report).await;
-            inner.fetch_once(&url, request).await
-        })
-        .await
+        let mut repeats = Repeats::new(&inner.limits);
+        loop {
+            let number = repeats.number;
+            while let Some(pause) = inner.rate.as_ref().and_then(|rate| rate.try_acquire().err()) {
+                report(Attempt::RateLimited { pause });
+                tokio::time::sleep(pause).await;
+            }
+            report(Attempt::Started {
+                number,
+                deadline: inner.settings.timeout,
+            });
+            let error = match inner.fetch_once(&url, request).await {
+                Ok(fetched) => {
+                    report(Attempt::Done { attempts: number });
+                    return Ok(fetched);
+                }
+                Err(error) => error,
+            };
+            let Some(pause) = repeats.pause_after(&error) else {
+                return Err(error);
+            };
+            let since = repeats.since.unwrap_or_else(Instant::now);
+            report(Attempt::Waiting {
+                number,
+                since,
+                pause,
+                error: &error,
+            });
+            tokio::time::sleep(pause).await;
+            repeats.number = number.saturating_add(1);
+        }
     }
 }
 
 impl Inner {
-    async fn await_rate(&self, report: &mut impl FnMut(Attempt<'_>)) {
-        let Some(rate) = &self.rate else { return };
-        while let Err(pause) = rate.try_acquire() {
-            report(Attempt::RateLimited { pause });
-            tokio::time::sleep(pause).await;
-        }
-    }
-
     async fn fetch_once(&self, url: &Url, request: &PageRequest) -> Result<Fetched, ApiError> {
         let Answer { request: asked, body } = self.exchange.ask(url).await?;
         let size_bytes = body.as_ref().map_or(0, Bytes::len);
@@ -195,53 +185,6 @@ impl Inner {
             excerpt: self.exchange.excerpt(&body),
         })
     }
-
-    fn log_attempt(&self, shard: &ShardId, attempt: &Attempt<'_>) {
-        match attempt {
-            Attempt::Started { number, .. } => {
-                slog::trace!(self.log, "asking for a page"; "shard" => shard.number, "attempt" => number);
-            }
-            Attempt::RateLimited { pause } => {
-                slog::debug!(self.log, "the rate is used up"; "shard" => shard.number, "wait_ms" => millis(pause));
-            }
-            Attempt::Waiting {
-                number: 1,
-                pause,
-                error,
-                ..
-            } => {
-                slog::warn!(self.log, "waiting for the API";
-                    "shard" => shard.number, "wait_ms" => millis(pause), "error" => chain(error));
-            }
-            Attempt::Waiting {
-                number,
-                pause,
-                error,
-                since,
-            } => {
-                slog::debug!(self.log, "still waiting for the API"; "shard" => shard.number, "attempt" => number,
-                    "wait_ms" => millis(pause), "away_ms" => millis(&since.elapsed()), "error" => chain(error));
-            }
-            Attempt::Done { attempts: 1 } => {}
-            Attempt::Done { attempts } => {
-                slog::info!(self.log, "the API answers again"; "shard" => shard.number, "attempts" => attempts);
-            }
-        }
-    }
-}
-
-fn millis(duration: &Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn chain(error: &ApiError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -257,7 +200,7 @@ pub(super) fn test_settings(url: &str) -> settings::HttpSource {
         paginate: Paginate::Single,
         every: None,
         rate: None,
-        timeout: Duration::from_secs(30),
+        timeout: std::time::Duration::from_secs(30),
         shards: settings::Shards::Stripes(1),
     }
 }

@@ -17,10 +17,7 @@ pub(super) enum Picked<'de> {
     /// `null`, at the path or on the way to it.
     Null,
     /// Nothing is there. Whether what should hold it is empty itself.
-    Missing {
-        #[allow(missing_docs)]
-        within_empty: bool,
-    },
+    Missing { within_empty: bool },
     /// A scalar that has no members or elements.
     Scalar(&'static str),
 }

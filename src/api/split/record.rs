@@ -46,7 +46,7 @@ impl KeyPath {
             // refused where it is decoded.
             b'"' => Some(
                 serde_json::from_str::<String>(found)
-                    .map_or_else(|_| found.to_owned(), |text| text)
+                    .unwrap_or_else(|_| found.to_owned())
                     .into(),
             ),
             _ => Some(Bytes::copy_from_slice(found.as_bytes())),
@@ -88,8 +88,9 @@ pub(super) fn record(payload: Bytes, text: &str, masked: bool, key: Option<&KeyP
 }
 
 fn is_too_deep(text: &str) -> bool {
-    // Nearly every record has fewer brackets than levels are allowed, strings included.
-    if text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() <= MAX_DEPTH {
+    // Nearly every record has fewer brackets than levels are allowed, those in its texts included.
+    let count = |bracket: char| text.matches(bracket).take(MAX_DEPTH + 1).count();
+    if count('{') + count('[') <= MAX_DEPTH {
         return false;
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
