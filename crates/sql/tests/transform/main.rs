@@ -1,0 +1,13 @@
+//! What the transform promises, run through its public API. One binary, because each one links all of DataFusion.
+
+mod bad_records;
+mod exactness;
+mod lineage;
+mod metadata;
+mod nul;
+mod overflow;
+mod queries;
+mod random_user;
+mod refusals;
+mod support;
+mod verdicts;
