@@ -50,7 +50,12 @@ async fn one_overflow_in_a_batch_rejects_one_record() {
 
 #[test]
 fn a_constant_that_overflows_is_found_before_the_first_record() {
-    for expression in ["9223372036854775807 + 1", "-9223372036854775807 - 2", "CAST('abc' AS INT)", "1 / 0"] {
+    for expression in [
+        "9223372036854775807 + 1",
+        "-9223372036854775807 - 2",
+        "CAST('abc' AS INT)",
+        "1 / 0",
+    ] {
         let query = format!("SELECT {expression} AS x FROM records");
         let found = problems(SCHEMA, &[&query]);
         assert_eq!(found.len(), 1, "{expression}");

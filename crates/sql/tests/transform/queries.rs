@@ -7,8 +7,23 @@ const SCHEMA: &str = "id BIGINT NOT NULL, name STRING, tags ARRAY<STRING>, items
 
 #[tokio::test]
 async fn a_star_is_the_declared_columns() {
-    let program = compile(SCHEMA, &["SELECT * FROM records", "SELECT r.*, _offset FROM records AS r", "SELECT * EXCLUDE (id, _key) FROM records"]);
-    let names = |table: usize| program.output(table).fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>().join(" ");
+    let program = compile(
+        SCHEMA,
+        &[
+            "SELECT * FROM records",
+            "SELECT r.*, _offset FROM records AS r",
+            "SELECT * EXCLUDE (id, _key) FROM records",
+        ],
+    );
+    let names = |table: usize| {
+        program
+            .output(table)
+            .fields()
+            .iter()
+            .map(|f| f.name().clone())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     assert_eq!(names(0), "id name tags items attrs login at");
     assert_eq!(names(1), "id name tags items attrs login at _offset");
     assert_eq!(names(2), "name tags items attrs login at");
@@ -34,18 +49,41 @@ async fn fields_lists_and_maps_can_be_reached() {
     let query = "SELECT login.uuid AS u, login.depth.y AS y, login['depth']['x'] AS x, tags[1] AS t, attrs['k'] AS k, \
         array_length(tags) AS n FROM records";
     assert_eq!(row(SCHEMA, query, value).await, "u|2|1|a|v|2");
-    assert_eq!(row(SCHEMA, "SELECT login FROM records", value).await, "{uuid: u, depth: {x: 1, y: 2}}");
-    assert_eq!(row(SCHEMA, "SELECT login.depth AS d, login.depth.x AS x FROM records", value).await, "{x: 1, y: 2}|1");
+    assert_eq!(
+        row(SCHEMA, "SELECT login FROM records", value).await,
+        "{uuid: u, depth: {x: 1, y: 2}}"
+    );
+    assert_eq!(
+        row(
+            SCHEMA,
+            "SELECT login.depth AS d, login.depth.x AS x FROM records",
+            value
+        )
+        .await,
+        "{x: 1, y: 2}|1"
+    );
 }
 
 #[tokio::test]
 async fn only_what_the_queries_use_is_decoded() {
-    let program = compile(SCHEMA, &["SELECT name FROM records WHERE login.uuid <> 'x'", "SELECT _topic FROM records"]);
-    let used: Vec<_> = ["id", "name", "tags", "login", "at", "_topic", "_raw"].into_iter().filter(|name| program.uses_column(name)).collect();
+    let program = compile(
+        SCHEMA,
+        &[
+            "SELECT name FROM records WHERE login.uuid <> 'x'",
+            "SELECT _topic FROM records",
+        ],
+    );
+    let used: Vec<_> = ["id", "name", "tags", "login", "at", "_topic", "_raw"]
+        .into_iter()
+        .filter(|name| program.uses_column(name))
+        .collect();
     assert_eq!(used, ["id", "name", "login", "_topic"]);
     // Of login only the uuid: the broken depth beside it does not matter.
     let value = r#"{"id":7,"name":"n","login":{"uuid":"u","depth":{"x":"no number"}}}"#;
-    assert_eq!(row(SCHEMA, "SELECT name FROM records WHERE login.uuid <> 'x'", value).await, "n");
+    assert_eq!(
+        row(SCHEMA, "SELECT name FROM records WHERE login.uuid <> 'x'", value).await,
+        "n"
+    );
 }
 
 #[tokio::test]
@@ -56,7 +94,11 @@ async fn rows_are_handed_over_in_plain_types() {
     let program = compile(SCHEMA, &[query]);
     let micros = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
     let output = program.output(0);
-    let types: Vec<_> = output.fields().iter().map(|field| (field.name().as_str(), field.data_type().clone())).collect();
+    let types: Vec<_> = output
+        .fields()
+        .iter()
+        .map(|field| (field.name().as_str(), field.data_type().clone()))
+        .collect();
     let expected = [
         ("id", DataType::Int64),
         ("n", DataType::Utf8),
@@ -75,10 +117,17 @@ async fn rows_are_handed_over_in_plain_types() {
     ];
     assert_eq!(types[..expected.len()], expected);
     assert!(!output.field(0).is_nullable());
-    let transformed = run(&mut program.engine().unwrap(), &[r#"{"id":1,"name":"abc","at":"2024-02-03T04:05:06Z"}"#]).await;
+    let transformed = run(
+        &mut program.engine().unwrap(),
+        &[r#"{"id":1,"name":"abc","at":"2024-02-03T04:05:06Z"}"#],
+    )
+    .await;
     let batch = &transformed.tables[0];
     assert_eq!(batch.schema().fields()[..batch.num_columns() - 2], output.fields()[..]);
-    assert!(rows(batch)[0].starts_with("1|ABC|bc|2024-02-03T04:05:06Z|2024-02-03|2024-02-03T00:00:00Z|2024-01-01T00:00:00|"));
+    assert!(
+        rows(batch)[0]
+            .starts_with("1|ABC|bc|2024-02-03T04:05:06Z|2024-02-03|2024-02-03T00:00:00Z|2024-01-01T00:00:00|")
+    );
 }
 
 #[tokio::test]

@@ -26,8 +26,16 @@ pub const QUERY: &str = "SELECT login.uuid AS uuid, gender, name.title AS title,
 
 /// About 1,080 bytes, like the real ones.
 pub fn user(n: u64) -> String {
-    let postcode = if n.is_multiple_of(3) { "\"SW1A 1AA\"".to_owned() } else { format!("{}", 10_000 + n % 90_000) };
-    let (name, id) = if n.is_multiple_of(5) { ("", "null".to_owned()) } else { ("INSEE", format!("\"2NNaN{n:012} 14\"")) };
+    let postcode = if n.is_multiple_of(3) {
+        "\"SW1A 1AA\"".to_owned()
+    } else {
+        format!("{}", 10_000 + n % 90_000)
+    };
+    let (name, id) = if n.is_multiple_of(5) {
+        ("", "null".to_owned())
+    } else {
+        ("INSEE", format!("\"2NNaN{n:012} 14\""))
+    };
     let sha = format!("{n:064x}");
     format!(
         r#"{{"gender":"{gender}","name":{{"title":"Mademoiselle","first":"Élodie {n}","last":"O'Connor "}},"location":{{"street":{{"number":{street},"name":"Rue de L'Abbé-de-L'Épée"}},"city":"Würenlingen","state":"Basel-Landschaft","country":"Switzerland","postcode":{postcode},"coordinates":{{"latitude":"{lat}.5711","longitude":"-{lon}.1234"}},"timezone":{{"offset":"+9:30","description":"Adelaide, Darwin"}}}},"email":"elodie.{n}@example.com","login":{{"uuid":"{n:08x}-23f7-48ba-8e6d-a9b2b47e0b5e","username":"silverswan{n}","password":"jackass1","salt":"TzL8cBBn","md5":"{md5}","sha1":"{sha1}","sha256":"{sha}"}},"dob":{{"date":"19{y:02}-12-31T20:12:33.{ms:03}Z","age":{age}}},"registered":{{"date":"2015-05-26T10:04:{s:02}.345Z","age":9}},"phone":"076 123 45 67","cell":"078 765 43 21","id":{{"name":"{name}","value":{id}}},"picture":{{"large":"https://randomuser.me/api/portraits/women/{p}.jpg","medium":"https://randomuser.me/api/portraits/med/women/{p}.jpg","thumbnail":"https://randomuser.me/api/portraits/thumb/women/{p}.jpg"}},"nat":"CH"}}"#,
@@ -46,8 +54,16 @@ pub fn user(n: u64) -> String {
 }
 
 fn expected(n: u64) -> String {
-    let postcode = if n.is_multiple_of(3) { "SW1A 1AA".to_owned() } else { (10_000 + n % 90_000).to_string() };
-    let identity = if n.is_multiple_of(5) { "~".to_owned() } else { format!("2NNaN{n:012} 14") };
+    let postcode = if n.is_multiple_of(3) {
+        "SW1A 1AA".to_owned()
+    } else {
+        (10_000 + n % 90_000).to_string()
+    };
+    let identity = if n.is_multiple_of(5) {
+        "~".to_owned()
+    } else {
+        format!("2NNaN{n:012} 14")
+    };
     let millis = match n % 1000 {
         0 => String::new(),
         ms => format!(".{ms:03}"),
@@ -100,17 +116,34 @@ async fn one_engine_gives_the_right_rows_over_fifty_batches() {
             ..30 => "young",
             _ => "grown",
         };
-        let chosen = numbers.iter().filter(|n| n.is_multiple_of(2) && (*n % 10_000).is_multiple_of(3));
-        let chosen: Vec<_> = chosen.map(|n| format!("{n:08x}-23f7-48ba-8e6d-a9b2b47e0b5e|{}", ages(*n))).collect();
+        let chosen = numbers
+            .iter()
+            .filter(|n| n.is_multiple_of(2) && (*n % 10_000).is_multiple_of(3));
+        let chosen: Vec<_> = chosen
+            .map(|n| format!("{n:08x}-23f7-48ba-8e6d-a9b2b47e0b5e|{}", ages(*n)))
+            .collect();
         assert_eq!(rows(&transformed.tables[1]), chosen);
-        let grown: Vec<_> = (0_u32..).zip(&numbers).filter(|(_, n)| 20 + *n % 60 > 40).map(|(index, _)| index).collect();
-        assert_eq!(lineage(&transformed.tables[2]), grown.iter().flat_map(|i| [(*i, 0), (*i, 1)]).collect::<Vec<_>>());
+        let grown: Vec<_> = (0_u32..)
+            .zip(&numbers)
+            .filter(|(_, n)| 20 + *n % 60 > 40)
+            .map(|(index, _)| index)
+            .collect();
+        assert_eq!(
+            lineage(&transformed.tables[2]),
+            grown.iter().flat_map(|i| [(*i, 0), (*i, 1)]).collect::<Vec<_>>()
+        );
     }
 }
 
 #[tokio::test]
 async fn how_records_are_cut_into_batches_does_not_show_in_the_rows() {
-    let program = compile(SCHEMA, &[QUERY, "SELECT login.uuid AS u, unnest(string_to_array(name.first, ' ')) AS part FROM records WHERE dob.age > 50"]);
+    let program = compile(
+        SCHEMA,
+        &[
+            QUERY,
+            "SELECT login.uuid AS u, unnest(string_to_array(name.first, ' ')) AS part FROM records WHERE dob.age > 50",
+        ],
+    );
     let mut values: Vec<_> = (0..1000).map(user).collect();
     values[13] = "{".to_owned();
     values[700] = values[700].replace("\"latitude\":\"", "\"latitude\":\"north ");

@@ -14,19 +14,37 @@ fn what_is_not_row_local_is_refused_each_with_its_sentence() {
         ("SELECT count(*) AS n FROM records", "an aggregate"),
         ("SELECT gender, max(id) AS n FROM records", "an aggregate"),
         ("SELECT 1 + sum(id) AS n FROM records", "an aggregate"),
-        ("SELECT row_number() OVER (ORDER BY id) AS n FROM records", "a window function"),
+        (
+            "SELECT row_number() OVER (ORDER BY id) AS n FROM records",
+            "a window function",
+        ),
         ("SELECT sum(id) OVER () AS n FROM records", "a window function"),
         ("SELECT a.id FROM records a JOIN records b ON a.id = b.id", "a join"),
         ("SELECT a.id FROM records a, records b", "a join"),
         ("SELECT a.id FROM records a CROSS JOIN records b", "a join"),
-        ("SELECT id FROM records UNION ALL SELECT id FROM records", "a set operation"),
-        ("SELECT id FROM records EXCEPT SELECT id FROM records", "a set operation"),
-        ("SELECT id FROM records WHERE id IN (SELECT id FROM records)", "a sub-query"),
-        ("SELECT id FROM records WHERE EXISTS (SELECT 1 FROM records)", "a sub-query"),
+        (
+            "SELECT id FROM records UNION ALL SELECT id FROM records",
+            "a set operation",
+        ),
+        (
+            "SELECT id FROM records EXCEPT SELECT id FROM records",
+            "a set operation",
+        ),
+        (
+            "SELECT id FROM records WHERE id IN (SELECT id FROM records)",
+            "a sub-query",
+        ),
+        (
+            "SELECT id FROM records WHERE EXISTS (SELECT 1 FROM records)",
+            "a sub-query",
+        ),
         ("SELECT (SELECT 1) AS id FROM records", "a sub-query"),
         ("SELECT id FROM (SELECT DISTINCT id FROM records) t", "DISTINCT"),
         ("WITH t AS (SELECT id FROM records LIMIT 1) SELECT id FROM t", "LIMIT"),
-        ("WITH RECURSIVE t AS (SELECT 1 AS id) SELECT id FROM t", "a recursive query"),
+        (
+            "WITH RECURSIVE t AS (SELECT 1 AS id) SELECT id FROM t",
+            "a recursive query",
+        ),
         ("SELECT id FROM records TABLESAMPLE (10 PERCENT)", "a sample"),
     ] {
         let message = problem(SCHEMA, query);
@@ -42,22 +60,40 @@ fn what_is_no_query_over_records_is_refused() {
         ("-- nothing", "there is no query"),
         ("SELECT 1 AS x", "does not read the records"),
         ("VALUES (1)", "does not read the records"),
-        ("SELECT id FROM record", "there is no table record here; a query reads FROM records; did you mean records?"),
-        ("SELECT id FROM users", "there is no table users here; a query reads FROM records"),
+        (
+            "SELECT id FROM record",
+            "there is no table record here; a query reads FROM records; did you mean records?",
+        ),
+        (
+            "SELECT id FROM users",
+            "there is no table users here; a query reads FROM records",
+        ),
         ("SELECT id FROM public.records", "there is no table public.records here"),
-        ("SELECT id FROM records; SELECT id FROM records", "there are several statements"),
+        (
+            "SELECT id FROM records; SELECT id FROM records",
+            "there are several statements",
+        ),
         ("DELETE FROM records", "this is no query"),
         ("INSERT INTO records VALUES (1)", "this is no query"),
         ("CREATE TABLE t AS SELECT id FROM records", "this is no query"),
         ("COPY records TO 'x'", "this is no query"),
         ("EXPLAIN SELECT id FROM records", "this is no query"),
-        ("SELECT id FROM unnest(make_array(1,2)) AS t(id)", "a table function in FROM"),
+        (
+            "SELECT id FROM unnest(make_array(1,2)) AS t(id)",
+            "a table function in FROM",
+        ),
         ("SELECT id FROM generate_series(1, 3)", "a table function in FROM"),
-        ("WITH records AS (SELECT 1 AS id) SELECT id FROM records", "WITH must not redefine records"),
+        (
+            "WITH records AS (SELECT 1 AS id) SELECT id FROM records",
+            "WITH must not redefine records",
+        ),
         ("SELECT id INTO t FROM records", "INTO is not for queries here"),
     ] {
         let found = problems(SCHEMA, &[query]);
-        assert!(found.iter().any(|problem| problem.message.contains(says)), "{query}: {found:?}");
+        assert!(
+            found.iter().any(|problem| problem.message.contains(says)),
+            "{query}: {found:?}"
+        );
     }
 }
 
@@ -68,10 +104,17 @@ fn an_unknown_column_is_named_with_its_place_and_a_suggestion() {
     assert_eq!(found[0].place, Some((2, 3)));
     assert_eq!(found[0].table.as_deref(), Some("t0"));
     let message = problem(SCHEMA, "SELECT userId FROM records");
-    assert_eq!(message, "records has no column userid; names without quotes are folded to lower case: write \"userId\"");
+    assert_eq!(
+        message,
+        "records has no column userid; names without quotes are folded to lower case: write \"userId\""
+    );
     assert!(problem(SCHEMA, "SELECT xyzzy FROM records").contains("it has id, userId, gender"));
     assert!(problem(SCHEMA, "SELECT login.uid AS u FROM records").contains("uid"));
-    assert!(problem(SCHEMA, "SELECT frobnicate(id) AS u FROM records").to_lowercase().contains("frobnicate"));
+    assert!(
+        problem(SCHEMA, "SELECT frobnicate(id) AS u FROM records")
+            .to_lowercase()
+            .contains("frobnicate")
+    );
 }
 
 #[test]
@@ -91,9 +134,15 @@ fn hidden_columns_cannot_be_named() {
 
 #[test]
 fn every_column_needs_a_name_and_only_once() {
-    assert_eq!(problem(SCHEMA, "SELECT id AS x, gender AS x FROM records").contains("x"), true);
+    assert_eq!(
+        problem(SCHEMA, "SELECT id AS x, gender AS x FROM records").contains("x"),
+        true
+    );
     let message = problem(SCHEMA, "SELECT id, login.uuid FROM records");
-    assert!(message.starts_with("column 2 has no name: write ") && message.ends_with(" AS uuid"), "{message}");
+    assert!(
+        message.starts_with("column 2 has no name: write ") && message.ends_with(" AS uuid"),
+        "{message}"
+    );
     assert!(problem(SCHEMA, "SELECT upper(gender) FROM records").contains("column 1 has no name"));
     assert!(problem(SCHEMA, "SELECT unnest(tags) FROM records").contains("column 1 has no name"));
 }
@@ -106,9 +155,17 @@ fn a_type_that_postgresql_has_not_is_refused() {
 
 #[test]
 fn all_problems_of_all_tables_are_told_at_once_in_the_config_s_order() {
-    let queries = ["SELECT idd FROM records", "SELECT id FROM records", "SELECT DISTINCT id, count(*) FROM records LIMIT 1", "SELEC"];
+    let queries = [
+        "SELECT idd FROM records",
+        "SELECT id FROM records",
+        "SELECT DISTINCT id, count(*) FROM records LIMIT 1",
+        "SELEC",
+    ];
     let found = problems(SCHEMA, &queries);
-    let tables: Vec<_> = found.iter().map(|problem| problem.table.as_deref().unwrap_or("")).collect();
+    let tables: Vec<_> = found
+        .iter()
+        .map(|problem| problem.table.as_deref().unwrap_or(""))
+        .collect();
     assert_eq!(tables, ["t0", "t2", "t2", "t2", "t3"]);
 }
 

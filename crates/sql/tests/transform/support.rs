@@ -3,14 +3,21 @@
 use std::sync::Arc;
 
 use aqueduct_sql::{
-    Declaration, DeclarationProblem, Engine, EngineError, InputRecord, LINEAGE, OnNul, Origin, Program, TableQuery, Transformed,
+    Declaration, DeclarationProblem, Engine, EngineError, InputRecord, LINEAGE, OnNul, Origin, Program, TableQuery,
+    Transformed,
     arrow::{array::RecordBatch, util::display::array_value_to_string},
 };
 
-pub const ORIGIN: Origin<'_> = Origin { topic: "users", partition: 3 };
+pub const ORIGIN: Origin<'_> = Origin {
+    topic: "users",
+    partition: 3,
+};
 
 pub fn declaration(schema: &str, queries: &[&str]) -> Declaration {
-    let table = |(number, sql): (usize, &&str)| TableQuery { table: format!("t{number}"), sql: (*sql).to_owned() };
+    let table = |(number, sql): (usize, &&str)| TableQuery {
+        table: format!("t{number}"),
+        sql: (*sql).to_owned(),
+    };
     Declaration {
         schema: schema.to_owned(),
         tables: queries.iter().enumerate().map(table).collect(),
@@ -42,11 +49,20 @@ pub fn engine(schema: &str, query: &str) -> Engine {
 }
 
 pub fn record(value: &[u8]) -> InputRecord<'_> {
-    InputRecord { key: None, value: Some(value), offset: 0, timestamp_ms: None, headers: &[] }
+    InputRecord {
+        key: None,
+        value: Some(value),
+        offset: 0,
+        timestamp_ms: None,
+        headers: &[],
+    }
 }
 
 pub async fn try_run<T: AsRef<[u8]>>(engine: &mut Engine, values: &[T]) -> Result<Transformed, EngineError> {
-    let record = |(offset, value): (i64, _)| InputRecord { offset, ..record(AsRef::as_ref(value)) };
+    let record = |(offset, value): (i64, _)| InputRecord {
+        offset,
+        ..record(AsRef::as_ref(value))
+    };
     let records: Vec<_> = (0..).zip(values).map(record).collect();
     engine.run(ORIGIN, &records).await
 }
@@ -60,21 +76,43 @@ pub fn rows(batch: &RecordBatch) -> Vec<String> {
     let columns = batch.num_columns() - LINEAGE.len();
     let cell = |row: usize, column: usize| {
         let column = batch.column(column);
-        if column.is_null(row) { "~".to_owned() } else { array_value_to_string(column, row).unwrap() }
+        if column.is_null(row) {
+            "~".to_owned()
+        } else {
+            array_value_to_string(column, row).unwrap()
+        }
     };
-    (0..batch.num_rows()).map(|row| (0..columns).map(|column| cell(row, column)).collect::<Vec<_>>().join("|")).collect()
+    (0..batch.num_rows())
+        .map(|row| {
+            (0..columns)
+                .map(|column| cell(row, column))
+                .collect::<Vec<_>>()
+                .join("|")
+        })
+        .collect()
 }
 
 /// Record index and ordinal of each row.
 pub fn lineage(batch: &RecordBatch) -> Vec<(u32, u32)> {
     use aqueduct_sql::arrow::{array::AsArray, datatypes::UInt32Type};
-    let of = |name: &str| batch.column_by_name(name).unwrap().as_primitive::<UInt32Type>().values().to_vec();
+    let of = |name: &str| {
+        batch
+            .column_by_name(name)
+            .unwrap()
+            .as_primitive::<UInt32Type>()
+            .values()
+            .to_vec()
+    };
     of(LINEAGE[0]).into_iter().zip(of(LINEAGE[1])).collect()
 }
 
 /// Which records failed, and why.
 pub fn reasons(transformed: &Transformed) -> Vec<(u32, &str)> {
-    transformed.failures.iter().map(|failure| (failure.record, failure.reason.as_str())).collect()
+    transformed
+        .failures
+        .iter()
+        .map(|failure| (failure.record, failure.reason.as_str()))
+        .collect()
 }
 
 /// The rows of one query over one record, which must not fail.
