@@ -104,7 +104,7 @@ fn unknown(written: &str) -> String {
         _ => NAMES
             .iter()
             .map(|name| (strsim::normalized_damerau_levenshtein(&base, name), *name))
-            .filter(|(likeness, _)| *likeness >= 0.5)
+            .filter(|(likeness, _)| *likeness >= 0.6)
             .max_by(|one, other| one.0.total_cmp(&other.0))
             .map(|(_, name)| name),
     };

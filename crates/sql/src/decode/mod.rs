@@ -162,16 +162,16 @@ impl Decoder {
         failures: &mut Vec<Failure>,
     ) -> Result<(), ArrowError> {
         let chunk = std::mem::take(&mut self.chunk);
-        let mut pending = vec![0..chunk.rows.len()];
-        // One range nearly always. What passed the sieve decodes; should arrow-json see it otherwise all the same, the
+        let mut pending = vec![(0, chunk.rows.len())];
+        // One part nearly always. What passed the sieve decodes; should arrow-json see it otherwise all the same, the
         // chunk is halved until the culprit stands alone.
-        while let Some(range) = pending.pop() {
-            if range.is_empty() {
+        while let Some((first, end)) = pending.pop() {
+            if first == end {
                 continue;
             }
-            let rows = &chunk.rows[range.clone()];
-            let start = range.start.checked_sub(1).map_or(0, |last| chunk.ends[last]);
-            match self.columns(&chunk.text[start..chunk.ends[range.end - 1]], rows.len()) {
+            let rows = &chunk.rows[first..end];
+            let start = first.checked_sub(1).map_or(0, |last| chunk.ends[last]);
+            match self.columns(&chunk.text[start..chunk.ends[end - 1]], rows.len()) {
                 Ok(columns) => batches.push(self.batch(columns, origin, records, rows)?),
                 Err(error) => {
                     // The tape keeps what it had read when it failed.
@@ -182,9 +182,9 @@ impl Decoder {
                             format!("cannot be decoded: {}", shown(error.to_string().as_bytes())),
                         ));
                     } else {
-                        let middle = range.start + rows.len() / 2;
-                        pending.push(middle..range.end);
-                        pending.push(range.start..middle);
+                        let middle = first + rows.len() / 2;
+                        pending.push((middle, end));
+                        pending.push((first, middle));
                     }
                 }
             }

@@ -125,7 +125,7 @@ impl Scalar {
 fn base64_to_hex(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let padding = text.iter().rev().take(2).take_while(|&&byte| byte == b'=').count();
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);

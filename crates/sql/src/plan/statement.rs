@@ -30,7 +30,14 @@ pub(super) fn parse(sql: &str, state: &SessionState) -> Result<Parsed, Vec<Decla
         .with_recursion_limit(RECURSION_LIMIT)
         .build()
         .and_then(|mut parser| parser.parse_statements())
-        .map_err(|error| vec![problem::of(&error)])?;
+        .map_err(|error| {
+            let mut found = problem::of(&error);
+            // sqlparser does not say where the end is.
+            found.place = found
+                .place
+                .or_else(|| found.message.contains("found: EOF").then(|| end_of(sql)));
+            vec![found]
+        })?;
     let nowhere = |message: &str| {
         vec![DeclarationProblem {
             table: None,
@@ -59,6 +66,14 @@ pub(super) fn parse(sql: &str, state: &SessionState) -> Result<Parsed, Vec<Decla
     } else {
         Err(problems)
     }
+}
+
+fn end_of(sql: &str) -> (u64, u64) {
+    let last = sql.trim_end().rsplit('\n').next().unwrap_or_default();
+    (
+        sql.trim_end().matches('\n').count() as u64 + 1,
+        last.chars().count() as u64 + 1,
+    )
 }
 
 /// Sub-queries, aggregates and window functions, wherever they stand.

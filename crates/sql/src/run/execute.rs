@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, RecordBatch},
+    array::{Array, ArrayRef, AsArray, RecordBatch},
     compute::concat_batches,
-    datatypes::SchemaRef,
+    datatypes::{DataType, SchemaRef},
+    error::ArrowError,
 };
 use datafusion::{
     error::DataFusionError,
@@ -101,9 +102,26 @@ impl TablePlan {
 
 /// What the rows take, which for a slice is less than its buffers.
 fn size_bytes(batch: &RecordBatch) -> Result<usize, DataFusionError> {
-    let sizes = batch
+    Ok(batch
         .columns()
         .iter()
-        .map(|column| column.to_data().get_slice_memory_size());
-    Ok(sizes.sum::<Result<usize, _>>()?)
+        .map(array_bytes)
+        .sum::<Result<usize, ArrowError>>()?)
+}
+
+/// Arrow's own figure counts the elements of all lists of the buffer, not only those of the slice.
+fn array_bytes(array: &ArrayRef) -> Result<usize, ArrowError> {
+    let elements = |elements: &ArrayRef, offsets: &[i32]| {
+        let (first, last) = (offsets[0] as usize, offsets[offsets.len() - 1] as usize);
+        Ok(size_of_val(offsets) + array_bytes(&elements.slice(first, last - first))?)
+    };
+    match array.data_type() {
+        DataType::List(_) => elements(array.as_list::<i32>().values(), array.as_list().value_offsets()),
+        DataType::Map(..) => {
+            let entries: ArrayRef = Arc::new(array.as_map().entries().clone());
+            elements(&entries, array.as_map().value_offsets())
+        }
+        DataType::Struct(_) => array.as_struct().columns().iter().map(array_bytes).sum(),
+        _ => array.to_data().get_slice_memory_size(),
+    }
 }

@@ -65,10 +65,10 @@ impl Names {
                 format!("the name {name} is the daemon's own; give column {number} another name with AS")
             } else if !seen.insert(name) {
                 format!("two columns are named {name}; give one of them another name with AS")
-            } else if !self.given.contains(name) && !(self.star && is_plain(name)) {
-                format!("column {number} has no name: write {name} AS {}", suggestion(name))
-            } else {
+            } else if self.given.contains(name) || (self.star && is_plain(name)) {
                 continue;
+            } else {
+                format!("column {number} has no name: write {name} AS {}", suggestion(name))
             };
             problems.push(DeclarationProblem {
                 table: None,
