@@ -26,7 +26,7 @@ const MAX_ATTEMPTS: u64 = 2 * 14 + 6;
 
 struct Case {
     what: &'static str,
-    /// Makes the table `t (id …, name …)`; `KEY` stands for what makes `id` the key.
+    /// Makes the table `t (id …, name …)`; `THE_KEY` stands for what makes `id` the key.
     ddl: &'static str,
     good: fn(usize) -> (Option<i64>, Option<String>),
     bad: (Option<i64>, Option<&'static str>),
@@ -46,7 +46,7 @@ fn distinct(id: usize) -> (Option<i64>, Option<String>) {
 const CASES: &[Case] = &[
     Case {
         what: "not null",
-        ddl: "CREATE TABLE t (id bigint KEY, name text NOT NULL)",
+        ddl: "CREATE TABLE t (id bigint THE_KEY, name text NOT NULL)",
         good: plain,
         bad: (Some(BAD as i64), None),
         sqlstate: "23502",
@@ -54,7 +54,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "not null, where a trigger might have helped",
-        ddl: "CREATE TABLE t (id bigint KEY, name text NOT NULL); \
+        ddl: "CREATE TABLE t (id bigint THE_KEY, name text NOT NULL); \
               CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; \
               CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
         good: plain,
@@ -64,7 +64,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "check",
-        ddl: "CREATE TABLE t (id bigint KEY, name text CHECK (name <> 'bad'))",
+        ddl: "CREATE TABLE t (id bigint THE_KEY, name text CHECK (name <> 'bad'))",
         good: plain,
         bad: (Some(BAD as i64), Some("bad")),
         sqlstate: "23514",
@@ -73,7 +73,7 @@ const CASES: &[Case] = &[
     Case {
         what: "foreign key",
         ddl: "CREATE TABLE names (name text PRIMARY KEY); INSERT INTO names VALUES ('good'); \
-              CREATE TABLE t (id bigint KEY, name text REFERENCES names)",
+              CREATE TABLE t (id bigint THE_KEY, name text REFERENCES names)",
         good: plain,
         bad: (Some(BAD as i64), Some("bad")),
         sqlstate: "23503",
@@ -82,7 +82,7 @@ const CASES: &[Case] = &[
     Case {
         what: "deferred foreign key",
         ddl: "CREATE TABLE names (name text PRIMARY KEY); INSERT INTO names VALUES ('good'); \
-              CREATE TABLE t (id bigint KEY, name text REFERENCES names DEFERRABLE INITIALLY DEFERRED)",
+              CREATE TABLE t (id bigint THE_KEY, name text REFERENCES names DEFERRABLE INITIALLY DEFERRED)",
         good: plain,
         bad: (Some(BAD as i64), Some("bad")),
         sqlstate: "23503",
@@ -90,7 +90,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "too long",
-        ddl: "CREATE TABLE t (id bigint KEY, name varchar(5))",
+        ddl: "CREATE TABLE t (id bigint THE_KEY, name varchar(5))",
         good: plain,
         bad: (Some(BAD as i64), Some("longer")),
         sqlstate: "22001",
@@ -98,7 +98,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "out of an integer's range",
-        ddl: "CREATE TABLE t (id integer KEY, name text)",
+        ddl: "CREATE TABLE t (id integer THE_KEY, name text)",
         good: plain,
         bad: (Some(1 << 40), Some("good")),
         sqlstate: "22003",
@@ -106,7 +106,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "out of a numeric's range",
-        ddl: "CREATE TABLE t (id numeric(4) KEY, name text)",
+        ddl: "CREATE TABLE t (id numeric(4) THE_KEY, name text)",
         good: plain,
         bad: (Some(10_000), Some("good")),
         sqlstate: "22003",
@@ -114,7 +114,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "unique on another column",
-        ddl: "CREATE TABLE t (id bigint KEY, name text UNIQUE)",
+        ddl: "CREATE TABLE t (id bigint THE_KEY, name text UNIQUE)",
         good: distinct,
         bad: (Some(BAD as i64), Some("n17")),
         sqlstate: "23505",
@@ -122,7 +122,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "deferred unique on another column",
-        ddl: "CREATE TABLE t (id bigint KEY, name text UNIQUE DEFERRABLE INITIALLY DEFERRED)",
+        ddl: "CREATE TABLE t (id bigint THE_KEY, name text UNIQUE DEFERRABLE INITIALLY DEFERRED)",
         good: distinct,
         bad: (Some(BAD as i64), Some("n17")),
         sqlstate: "23505",
@@ -130,7 +130,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "exclusion",
-        ddl: "CREATE TABLE t (id bigint KEY, name text, EXCLUDE USING btree (name WITH =))",
+        ddl: "CREATE TABLE t (id bigint THE_KEY, name text, EXCLUDE USING btree (name WITH =))",
         good: distinct,
         bad: (Some(BAD as i64), Some("n17")),
         sqlstate: "23P01",
@@ -138,7 +138,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "trigger",
-        ddl: "CREATE TABLE t (id bigint KEY, name text); \
+        ddl: "CREATE TABLE t (id bigint THE_KEY, name text); \
               CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS \
               'BEGIN IF NEW.name = ''bad'' THEN RAISE ''no''; END IF; RETURN NEW; END'; \
               CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
@@ -149,7 +149,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "deferred constraint trigger",
-        ddl: "CREATE TABLE t (id bigint KEY, name text); \
+        ddl: "CREATE TABLE t (id bigint THE_KEY, name text); \
               CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS \
               'BEGIN IF NEW.name = ''bad'' THEN RAISE ''no''; END IF; RETURN NULL; END'; \
               CREATE CONSTRAINT TRIGGER g AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED \
@@ -178,7 +178,7 @@ fn batch(case: &Case) -> RecordBatch {
 fn refuses_one_of_each_kind(key: &str, table: aqueduct::config::settings::Table) {
     for case in CASES {
         let what = case.what;
-        let mut branch = Branch::new(&case.ddl.replace("KEY", key), &[(table.clone(), id_and_name())]);
+        let mut branch = Branch::new(&case.ddl.replace("THE_KEY", key), &[(table.clone(), id_and_name())]);
         let (counts, row_counts, dead) = settled(branch.write(NUM_RECORDS, vec![batch(case)]));
         assert!(counts.adds_up(), "{what}: {counts:?}");
         assert_eq!(

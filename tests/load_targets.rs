@@ -5,7 +5,10 @@ use std::sync::{Arc, Barrier};
 use aqueduct::{
     config::settings::Table,
     model::Verdict,
-    sql::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+    sql::arrow::{
+        array::{ArrayRef, StringArray},
+        datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+    },
 };
 
 #[path = "support/load.rs"]
@@ -228,6 +231,39 @@ fn a_column_that_is_altered_between_two_batches_is_read_again() {
             .as_deref(),
         Some("1 1099511627776 9223372036854775807")
     );
+}
+
+#[test]
+fn a_column_that_takes_the_same_bytes_for_another_value_is_read_again() {
+    let mut branch = Branch::new("CREATE TABLE t (id bigint, name text)", &[(append("t"), id_and_name())]);
+    settled(branch.write(1, vec![people([(1, "a")])]));
+    branch.run("ALTER TABLE t ALTER id TYPE double precision");
+    settled(branch.write(1, vec![people([(2, "b")])]));
+    assert_eq!(
+        branch
+            .ask("SELECT string_agg(id::text, ' ' ORDER BY id) FROM t")
+            .as_deref(),
+        Some("1 2")
+    );
+}
+
+#[test]
+fn a_constraint_that_is_dropped_between_two_batches_refuses_nobody() {
+    let mut branch = Branch::new(
+        "CREATE TABLE t (id bigint, name text NOT NULL)",
+        &[(append("t"), id_and_name())],
+    );
+    let nobody = || {
+        rows(vec![
+            ("id", ints([1])),
+            ("name", Arc::new(StringArray::from(vec![None::<&str>])) as ArrayRef),
+        ])
+    };
+    let (counts, ..) = settled(branch.write(1, vec![nobody()]));
+    assert_eq!((counts.applied, counts.dead), (0, 1));
+    branch.run("ALTER TABLE t ALTER name DROP NOT NULL");
+    let (counts, ..) = settled(branch.write(1, vec![nobody()]));
+    assert_eq!((counts.applied, counts.dead), (1, 0));
 }
 
 #[test]

@@ -12,8 +12,10 @@ use super::{
     batch::{LoadBatch, Outcome},
     bisect::{self, Attempt, Search},
     copy::copy_in,
+    create::create_table,
     prepared::Prepared,
     rows::Rows,
+    target::{self, Target},
 };
 use crate::{
     config::settings,
@@ -35,6 +37,8 @@ pub struct TableSpec {
 pub struct Loader {
     specs: Vec<TableSpec>,
     prepared: Vec<Prepared>,
+    /// What the tables looked like when they were read.
+    shape: String,
     /// The backend on which `prepared` holds: its temporary tables are there.
     backend_pid: Option<i32>,
     rows: Vec<Rows>,
@@ -55,8 +59,8 @@ struct Summary {
 enum Stop {
     /// As it says.
     Error(StoreError),
-    /// The server does not know the types or names any more that were read: read them again, once.
-    Stale(StoreError),
+    /// The tables are not any more what was read: read them again, once.
+    Stale(String),
     /// Too many dead letters.
     Braked(Vec<Rejected>),
     /// The caller's gate was shut.
@@ -78,6 +82,7 @@ impl Loader {
         Self {
             specs,
             prepared: Vec::new(),
+            shape: String::new(),
             backend_pid: None,
             rows,
             num_attempts: 0,
@@ -91,6 +96,13 @@ impl Loader {
         self.backend_pid = None;
         self.prepared.clear();
         let mut problems = Vec::new();
+        for spec in &self.specs {
+            if spec.table.create && Target::read(session, &spec.table.name)?.is_none() {
+                create_table(session, &spec.table, &spec.schema)?;
+            }
+        }
+        // Before the tables are read: what changes meanwhile is found by the first batch.
+        self.shape = self.shape_now(session)?;
         for (index, spec) in self.specs.iter().enumerate() {
             match Prepared::new(session, spec, index) {
                 Ok(prepared) => self.prepared.push(prepared),
@@ -110,6 +122,10 @@ impl Loader {
             place,
             problem: problem + &rest.collect::<String>(),
         })
+    }
+
+    fn shape_now(&self, session: &mut Session) -> Result<String, StoreError> {
+        target::shape(session, self.specs.iter().map(|spec| spec.table.name.as_str()))
     }
 
     /// How many times rows were sent to be written, over all batches: one a batch, and the bisections.
@@ -139,14 +155,14 @@ impl Loader {
         match stopped {
             Ok(summary) => Ok(settled(batch, summary)),
             Err(Stop::Error(error)) => Err(error),
-            Err(Stop::Stale(error)) => Err(StoreError::Mismatch {
+            Err(Stop::Stale(reason)) => Err(StoreError::Mismatch {
                 place: self
                     .specs
                     .iter()
                     .map(|spec| spec.table.name.as_str())
                     .collect::<Vec<_>>()
                     .join(", "),
-                problem: format!("its types were read again, and still: {}", error.reason()),
+                problem: format!("the types were read again, and still: {reason}"),
             }),
             Err(Stop::Braked(dead)) => Ok(Outcome::Braked { dead }),
             Err(Stop::GateShut) => Ok(Outcome::Lost),
@@ -274,6 +290,12 @@ impl Loader {
             .collect();
         bisect::write_all(&mut writing, &alive)?;
 
+        // The rows that were sent hold a lock on their tables by now. It is asked after them, for two reasons: bytes that
+        // were meant for another type, and records that were refused for a limit that is gone.
+        let shape = target::shape(writing.session, self.specs.iter().map(|spec| spec.table.name.as_str()))?;
+        if shape != self.shape {
+            return Err(Stop::Stale("a table has changed".into()));
+        }
         let num_applied = with_rows
             .iter()
             .filter(|record| !writing.dead.contains_key(record))
@@ -458,7 +480,7 @@ impl Search for Writing<'_> {
         match error.remedy(within_copy) {
             Remedy::Bisect => {}
             Remedy::RetrySmaller if self.batch.reject_if_too_large && records.len() == 1 => {}
-            Remedy::ReadTypes => return Err(Stop::Stale(error)),
+            Remedy::ReadTypes => return Err(Stop::Stale(error.reason())),
             _ => return Err(Stop::Error(error)),
         }
         self.execute(
