@@ -278,6 +278,16 @@ fn an_upserts_column_that_is_altered_between_two_batches_is_read_again() {
 }
 
 #[test]
+fn a_type_that_the_merge_cannot_convert_any_more_is_read_again() {
+    let table = [(upsert("t", &["id"]), id_and_name())];
+    let mut branch = Branch::new("CREATE TABLE t (id bigint PRIMARY KEY, name text)", &table);
+    settled(branch.write(1, vec![people([(1, "{}")])]));
+    branch.run("ALTER TABLE t ALTER name TYPE jsonb USING name::jsonb");
+    settled(branch.write(1, vec![people([(1, "[1]")])]));
+    assert_eq!(branch.ask("SELECT name FROM t").as_deref(), Some("[1]"));
+}
+
+#[test]
 fn a_column_that_is_gone_is_a_sentence_and_no_dead_letter() {
     let mut branch = Branch::new("CREATE TABLE t (id bigint, name text)", &[(append("t"), id_and_name())]);
     settled(branch.write(1, vec![people([(1, "a")])]));

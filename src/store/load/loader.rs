@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     config::settings,
-    model::{RecordCounts, Rejected, RowCounts},
+    model::{RecordCounts, Rejected, RowCounts, Verdict},
     sql::{arrow::datatypes::SchemaRef, encode::RowFailure},
     store::{Remedy, Session, StoreError, dead_letters, ledger, offsets},
 };
@@ -147,12 +147,14 @@ impl Loader {
         if self.backend_pid != Some(session.backend_pid()) {
             self.prepare(session)?;
         }
-        let mut stopped = self.try_batch(session, batch, gate);
-        if let Err(Stop::Stale(_)) = stopped {
+        let mut written = self.try_batch(session, batch, gate);
+        if let Err(stop) = &written
+            && self.may_be_stale(session, stop)?
+        {
             self.prepare(session)?;
-            stopped = self.try_batch(session, batch, gate);
+            written = self.try_batch(session, batch, gate);
         }
-        match stopped {
+        match written {
             Ok(summary) => Ok(settled(batch, summary)),
             Err(Stop::Error(error)) => Err(error),
             Err(Stop::Stale(reason)) => Err(StoreError::Mismatch {
@@ -168,6 +170,18 @@ impl Loader {
             Err(Stop::GateShut) => Ok(Outcome::Lost),
             Err(Stop::Fenced) => self.decide(session, batch),
         }
+    }
+
+    /// Whether a batch may have failed, or its records have been refused, only because the tables have changed since
+    /// they were read.
+    fn may_be_stale(&self, session: &mut Session, stop: &Stop) -> Result<bool, StoreError> {
+        let ask = match stop {
+            Stop::Stale(_) => return Ok(true),
+            Stop::Braked(_) => true,
+            Stop::Error(error) => error.verdict() == Verdict::Fail && !session.is_broken(),
+            Stop::GateShut | Stop::Fenced => false,
+        };
+        Ok(ask && self.shape_now(session)? != self.shape)
     }
 
     /// After [`StoreError::Commit`], on a session that works: whether the batch is settled.
