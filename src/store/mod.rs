@@ -5,6 +5,7 @@
 
 mod connect_info;
 pub mod dead_letters;
+pub mod embedded;
 mod error;
 pub mod ledger;
 pub mod load;
@@ -19,6 +20,7 @@ mod types;
 mod verdicts;
 
 pub use connect_info::{ConnectInfo, SessionLimits};
+pub use embedded::{EmbeddedError, EmbeddedPostgres};
 pub use error::StoreError;
 pub use migrate::{migrate, pending, redo};
 pub use server_error::ServerError;
