@@ -72,7 +72,7 @@ fn every_way_in_which_a_table_does_not_fit_has_its_sentence() {
         (
             "CREATE TABLE t (id bigint NOT NULL, name text)",
             by_id(),
-            "CREATE UNIQUE INDEX ON public.t (id)",
+            "there is no unique index (immediate, not partial) on exactly (id); CREATE UNIQUE INDEX ON ",
         ),
         (
             "CREATE TABLE t (id bigint UNIQUE, name text)",
@@ -307,10 +307,10 @@ fn a_column_that_is_gone_is_a_sentence_and_no_dead_letter() {
 fn two_tables_of_one_pipeline_may_be_the_same() {
     let batch = || rows(vec![("id", ints([1, 2])), ("name", texts(["a", "b"]))]);
     let tables = [
-        (upsert("t", &["id"]), id_and_name()),
-        (upsert("public.t", &["id"]), id_and_name()),
+        (upsert("s.t", &["id"]), id_and_name()),
+        (upsert("s.t", &["id"]), id_and_name()),
     ];
-    let mut branch = Branch::new("CREATE TABLE t (id bigint PRIMARY KEY, name text)", &tables);
+    let mut branch = Branch::new("CREATE SCHEMA s; CREATE TABLE s.t (id bigint PRIMARY KEY, name text)", &tables);
     let (_, row_counts, _) = settled(branch.write(2, vec![batch(), batch()]));
     assert_eq!((row_counts[0].inserted, row_counts[1].unchanged), (2, 2));
 }

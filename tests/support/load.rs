@@ -51,7 +51,7 @@ pub fn ask(session: &mut Session, query: &str) -> Option<String> {
 }
 
 pub fn connect(database: &TestDatabase) -> Session {
-    Session::connect(&database.info, "test").unwrap()
+    database.session("test")
 }
 
 pub fn key(partition: i32) -> PartitionKey {
