@@ -310,7 +310,10 @@ fn two_tables_of_one_pipeline_may_be_the_same() {
         (upsert("s.t", &["id"]), id_and_name()),
         (upsert("s.t", &["id"]), id_and_name()),
     ];
-    let mut branch = Branch::new("CREATE SCHEMA s; CREATE TABLE s.t (id bigint PRIMARY KEY, name text)", &tables);
+    let mut branch = Branch::new(
+        "CREATE SCHEMA s; CREATE TABLE s.t (id bigint PRIMARY KEY, name text)",
+        &tables,
+    );
     let (_, row_counts, _) = settled(branch.write(2, vec![batch(), batch()]));
     assert_eq!((row_counts[0].inserted, row_counts[1].unchanged), (2, 2));
 }

@@ -21,7 +21,9 @@ use aqueduct::{
 #[path = "support/load.rs"]
 mod load;
 
-use load::{Branch, claim, connect, id_and_name, ints, loader, people, records, rows, settled, texts, upsert};
+use load::{
+    Branch, claim, connect, id_and_name, ints, loader, people, postgres, records, rows, settled, texts, upsert,
+};
 
 fn counts(inserted: u64, updated: u64, unchanged: u64, superseded: u64) -> RowCounts {
     RowCounts {
@@ -276,6 +278,38 @@ fn rows_written_before_and_after_a_bad_record_are_counted_once() {
             .as_deref(),
         Some("99 69")
     );
+}
+
+#[test]
+fn keys_that_a_trigger_makes_equal_are_written_one_after_the_other() {
+    let ddl = "CREATE TABLE t (id bigint PRIMARY KEY, name text); \
+               CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.id = NEW.id / 10; RETURN NEW; END'; \
+               CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()";
+    let mut branch = names(ddl);
+    assert_eq!(
+        write(&mut branch, people([(10, "a"), (20, "b"), (30, "c"), (11, "d")])),
+        counts(3, 1, 0, 0)
+    );
+    let names = "SELECT string_agg(id || name, ',' ORDER BY id) FROM t";
+    assert_eq!(branch.ask(names).as_deref(), Some("1d,2b,3c"));
+}
+
+#[test]
+fn a_big_table_is_not_read_as_a_whole_for_each_batch() {
+    let mut branch = names("CREATE TABLE t (id bigint PRIMARY KEY, name text)");
+    branch.run("INSERT INTO t SELECT n, 'old' FROM generate_series(1, 200000) AS n; ANALYZE t");
+    assert_eq!(
+        write(&mut branch, people((1..20).map(|id| (id * 9_000, "new")))),
+        counts(0, 19, 0, 0)
+    );
+    // A session reports what it did when it ends.
+    branch.session = connect(&branch.database);
+    let reported = "SELECT n_tup_upd >= 19999 FROM pg_stat_user_tables WHERE relname = 't'";
+    postgres::wait_for("the statistics arrive", std::time::Duration::from_secs(30), || {
+        branch.ask(reported).as_deref() == Some("true")
+    });
+    let scans = "SELECT seq_scan || ' ' || (idx_scan > 0) FROM pg_stat_user_tables WHERE relname = 't'";
+    assert_eq!(branch.ask(scans).as_deref(), Some("0 true"));
 }
 
 #[test]

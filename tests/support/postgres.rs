@@ -27,7 +27,11 @@ use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use nix::sys::signal::Signal;
 
 /// Tests crash processes, not machines: what the operating system holds is safe.
-const SETTINGS: [(&str, &str); 3] = [("fsync", "off"), ("full_page_writes", "off"), ("max_connections", "200")];
+const SETTINGS: [(&str, &str); 3] = [
+    ("fsync", "off"),
+    ("full_page_writes", "off"),
+    ("max_connections", "200"),
+];
 
 /// Waits until `condition` holds, at most `limit`; panics with `what` otherwise.
 pub fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
@@ -147,9 +151,16 @@ impl TestDatabase {
     fn on(admin_url: &str) -> Self {
         let number = NUM_DATABASES.fetch_add(1, Ordering::Relaxed);
         let name = format!("aqueduct_test_{}_{number}", std::process::id());
-        execute(admin_url, &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"));
+        execute(
+            admin_url,
+            &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"),
+        );
         let url = Secret::new(with_database(admin_url, &name));
-        Self { name, url, admin_url: admin_url.to_owned() }
+        Self {
+            name,
+            url,
+            admin_url: admin_url.to_owned(),
+        }
     }
 
     pub fn url(&self) -> Secret {
@@ -221,7 +232,9 @@ fn guard(dir: &Path) -> Child {
 }
 
 fn with_database(url: &str, name: &str) -> String {
-    let (path, query) = url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)));
+    let (path, query) = url
+        .split_once('?')
+        .map_or((url, None), |(path, query)| (path, Some(query)));
     let (scheme, rest) = path.split_once("://").expect("a URL");
     let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();

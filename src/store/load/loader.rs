@@ -24,6 +24,9 @@ use crate::{
     store::{Remedy, Session, StoreError, dead_letters, ledger, offsets},
 };
 
+/// "ON CONFLICT DO UPDATE command cannot affect row a second time".
+const CARDINALITY_VIOLATION: &str = "21000";
+
 /// A table of the pipeline and what its query yields.
 #[derive(Clone, Debug)]
 pub struct TableSpec {
@@ -493,6 +496,8 @@ impl Search for Writing<'_> {
         } = failed;
         match error.remedy(within_copy) {
             Remedy::Bisect => {}
+            // A trigger has made two keys equal that were not. One after the other they are fine.
+            _ if error.sqlstate() == Some(CARDINALITY_VIOLATION) => {}
             Remedy::RetrySmaller if self.batch.reject_if_too_large && records.len() == 1 => {}
             Remedy::ReadTypes => return Err(Stop::Stale(error.reason())),
             _ => return Err(Stop::Error(error)),
