@@ -51,7 +51,7 @@ pub fn ask(session: &mut Session, query: &str) -> Option<String> {
 }
 
 pub fn connect(database: &TestDatabase) -> Session {
-    Session::connect(&database.info, "test").unwrap()
+    database.session("test")
 }
 
 pub fn key(partition: i32) -> PartitionKey {
@@ -100,7 +100,7 @@ impl Branch {
     pub fn new(ddl: &str, tables: &[(Table, SchemaRef)]) -> Self {
         let database = TestDatabase::new();
         let mut session = connect(&database);
-        session.conn().batch_execute(ddl).unwrap();
+        session.conn().batch_execute(&format!("SELECT 1; {ddl}")).unwrap();
         let fence = claim(&mut session, 0);
         Self {
             database,

@@ -12,15 +12,20 @@ use super::{
     batch::{LoadBatch, Outcome},
     bisect::{self, Attempt, Search},
     copy::copy_in,
+    create::create_table,
     prepared::Prepared,
     rows::Rows,
+    target::{self, Target},
 };
 use crate::{
     config::settings,
-    model::{RecordCounts, Rejected, RowCounts},
+    model::{RecordCounts, Rejected, RowCounts, Verdict},
     sql::{arrow::datatypes::SchemaRef, encode::RowFailure},
     store::{Remedy, Session, StoreError, dead_letters, ledger, offsets},
 };
+
+/// "ON CONFLICT DO UPDATE command cannot affect row a second time".
+const CARDINALITY_VIOLATION: &str = "21000";
 
 /// A table of the pipeline and what its query yields.
 #[derive(Clone, Debug)]
@@ -35,6 +40,8 @@ pub struct TableSpec {
 pub struct Loader {
     specs: Vec<TableSpec>,
     prepared: Vec<Prepared>,
+    /// What the tables looked like when they were read.
+    shape: String,
     /// The backend on which `prepared` holds: its temporary tables are there.
     backend_pid: Option<i32>,
     rows: Vec<Rows>,
@@ -55,8 +62,8 @@ struct Summary {
 enum Stop {
     /// As it says.
     Error(StoreError),
-    /// The server does not know the types or names any more that were read: read them again, once.
-    Stale(StoreError),
+    /// The tables are not any more what was read: read them again, once.
+    Stale(String),
     /// Too many dead letters.
     Braked(Vec<Rejected>),
     /// The caller's gate was shut.
@@ -78,6 +85,7 @@ impl Loader {
         Self {
             specs,
             prepared: Vec::new(),
+            shape: String::new(),
             backend_pid: None,
             rows,
             num_attempts: 0,
@@ -91,6 +99,13 @@ impl Loader {
         self.backend_pid = None;
         self.prepared.clear();
         let mut problems = Vec::new();
+        for spec in &self.specs {
+            if spec.table.create && Target::read(session, &spec.table.name)?.is_none() {
+                create_table(session, &spec.table, &spec.schema)?;
+            }
+        }
+        // Before the tables are read: what changes meanwhile is found by the first batch.
+        self.shape = self.shape_now(session)?;
         for (index, spec) in self.specs.iter().enumerate() {
             match Prepared::new(session, spec, index) {
                 Ok(prepared) => self.prepared.push(prepared),
@@ -112,6 +127,10 @@ impl Loader {
         })
     }
 
+    fn shape_now(&self, session: &mut Session) -> Result<String, StoreError> {
+        target::shape(session, self.specs.iter().map(|spec| spec.table.name.as_str()))
+    }
+
     /// How many times rows were sent to be written, over all batches: one a batch, and the bisections.
     pub fn num_attempts(&self) -> u64 {
         self.num_attempts
@@ -131,27 +150,41 @@ impl Loader {
         if self.backend_pid != Some(session.backend_pid()) {
             self.prepare(session)?;
         }
-        let mut stopped = self.try_batch(session, batch, gate);
-        if let Err(Stop::Stale(_)) = stopped {
+        let mut written = self.try_batch(session, batch, gate);
+        if let Err(stop) = &written
+            && self.may_be_stale(session, stop)?
+        {
             self.prepare(session)?;
-            stopped = self.try_batch(session, batch, gate);
+            written = self.try_batch(session, batch, gate);
         }
-        match stopped {
+        match written {
             Ok(summary) => Ok(settled(batch, summary)),
             Err(Stop::Error(error)) => Err(error),
-            Err(Stop::Stale(error)) => Err(StoreError::Mismatch {
+            Err(Stop::Stale(reason)) => Err(StoreError::Mismatch {
                 place: self
                     .specs
                     .iter()
                     .map(|spec| spec.table.name.as_str())
                     .collect::<Vec<_>>()
                     .join(", "),
-                problem: format!("its types were read again, and still: {}", error.reason()),
+                problem: format!("the types were read again, and still: {reason}"),
             }),
             Err(Stop::Braked(dead)) => Ok(Outcome::Braked { dead }),
             Err(Stop::GateShut) => Ok(Outcome::Lost),
             Err(Stop::Fenced) => self.decide(session, batch),
         }
+    }
+
+    /// Whether a batch may have failed, or its records have been refused, only because the tables have changed since
+    /// they were read.
+    fn may_be_stale(&self, session: &mut Session, stop: &Stop) -> Result<bool, StoreError> {
+        let ask = match stop {
+            Stop::Stale(_) => return Ok(true),
+            Stop::Braked(_) => true,
+            Stop::Error(error) => error.verdict() == Verdict::Fail && !session.is_broken(),
+            Stop::GateShut | Stop::Fenced => false,
+        };
+        Ok(ask && self.shape_now(session)? != self.shape)
     }
 
     /// After [`StoreError::Commit`], on a session that works: whether the batch is settled.
@@ -274,6 +307,12 @@ impl Loader {
             .collect();
         bisect::write_all(&mut writing, &alive)?;
 
+        // The rows that were sent hold a lock on their tables by now. It is asked after them, for two reasons: bytes that
+        // were meant for another type, and records that were refused for a limit that is gone.
+        let shape = target::shape(writing.session, self.specs.iter().map(|spec| spec.table.name.as_str()))?;
+        if shape != self.shape {
+            return Err(Stop::Stale("a table has changed".into()));
+        }
         let num_applied = with_rows
             .iter()
             .filter(|record| !writing.dead.contains_key(record))
@@ -457,8 +496,10 @@ impl Search for Writing<'_> {
         } = failed;
         match error.remedy(within_copy) {
             Remedy::Bisect => {}
+            // A trigger has made two keys equal that were not. One after the other they are fine.
+            _ if error.sqlstate() == Some(CARDINALITY_VIOLATION) => {}
             Remedy::RetrySmaller if self.batch.reject_if_too_large && records.len() == 1 => {}
-            Remedy::ReadTypes => return Err(Stop::Stale(error)),
+            Remedy::ReadTypes => return Err(Stop::Stale(error.reason())),
             _ => return Err(Stop::Error(error)),
         }
         self.execute(

@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 
-use super::{create::create_table, identifier, loader::TableSpec, merge::Merge, target::Target};
+use super::{identifier, loader::TableSpec, merge::Merge, target::Target};
 use crate::{
     config::settings::Mode,
     sql::encode::{Encoder, oid},
@@ -36,7 +36,7 @@ pub(super) struct Upsert {
 }
 
 impl Prepared {
-    /// Reads the table, creates it where that is asked for, checks it, and creates the stage. `index` keeps the stages
+    /// Reads the table, checks it, and creates the stage. `index` keeps the stages
     /// of one session apart.
     pub(super) fn new(session: &mut Session, spec: &TableSpec, index: usize) -> Result<Self, StoreError> {
         let table = &spec.table;
@@ -44,12 +44,7 @@ impl Prepared {
             place: format!("table {}", table.name),
             problem,
         };
-        let mut target = Target::read(session, &table.name)?;
-        if target.is_none() && table.create {
-            create_table(session, table, &spec.schema)?;
-            target = Target::read(session, &table.name)?;
-        }
-        let target = target.ok_or_else(|| {
+        let target = Target::read(session, &table.name)?.ok_or_else(|| {
             mismatch("the table does not exist; create it in a migration, or set create = true".into())
         })?;
         let columns: Vec<_> = target.columns.iter().map(|column| column.encode.clone()).collect();

@@ -168,6 +168,36 @@ impl Target {
     }
 }
 
+#[derive(QueryableByName)]
+struct ShapeRow {
+    #[diesel(sql_type = Text)]
+    shape: String,
+}
+
+/// Everything that the encoder and the early refusals stand on, as one text.
+const SHAPE: &str = "SELECT coalesce(string_agg(concat_ws(' ', c.oid, c.relkind, c.relhasrules, \
+     (SELECT count(*) FROM pg_trigger AS g WHERE g.tgrelid = c.oid), \
+     (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated), ',' \
+     ORDER BY a.attnum) FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0)), ';' ORDER BY c.oid), '') \
+     AS shape FROM pg_class AS c WHERE c.oid IN (SELECT to_regclass(name) FROM unnest($1) AS names (name))";
+
+/// The shape of all `tables` at this moment. Equal at two moments = what was read from the catalogue in between holds.
+///
+/// COPY's binary format carries no types: a `bigint` that has become a `double precision` would take the old bytes for
+/// another number, without an error.
+pub(super) fn shape<'a>(session: &mut Session, tables: impl Iterator<Item = &'a str>) -> Result<String, StoreError> {
+    // What is no name has been complained about when the table was read.
+    let names: Vec<String> = tables.filter_map(|table| quote_table(table).ok()).collect();
+    let row: ShapeRow = diesel::sql_query(SHAPE)
+        .bind::<Array<Text>, _>(names)
+        .get_result(session.conn())
+        .map_err(|error| {
+            let place = session.place().to_owned();
+            session.failed("read the tables' shape", place, error)
+        })?;
+    Ok(row.shape)
+}
+
 impl ColumnRow {
     fn mean(self, may_fill_in: bool) -> TargetColumn {
         // Both are received as text is.

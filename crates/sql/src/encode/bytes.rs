@@ -7,6 +7,9 @@ use arrow::{
 
 use super::{Written, refusal, write::Writer};
 
+/// `NAMEDATALEN` - 1.
+const MAX_NAME_BYTES: usize = 63;
+
 /// Reads one row's text.
 pub(super) type TextAt<'a> = Box<dyn Fn(usize) -> &'a str + 'a>;
 
@@ -63,6 +66,14 @@ pub(super) fn text(array: &dyn Array) -> Option<Writer<'_>> {
     }
     let at = text_at(array)?;
     Some(Box::new(move |row, out| write(at(row).as_bytes(), out)))
+}
+
+pub(super) fn name(array: &dyn Array) -> Option<Writer<'_>> {
+    let at = text_at(array)?;
+    Some(Box::new(move |row, out| match at(row).as_bytes() {
+        name if name.len() <= MAX_NAME_BYTES => write(name, out),
+        _ => Err(refusal("22001", "value too long for type name")),
+    }))
 }
 
 pub(super) fn bytea(array: &dyn Array) -> Option<Writer<'_>> {

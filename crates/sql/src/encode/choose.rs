@@ -10,6 +10,8 @@ pub(super) enum Kind {
     /// The query yields nothing but NULL.
     Null,
     Text,
+    /// Of at most 63 bytes: PostgreSQL's own error for more looks like a mistake in a statement.
+    Name,
     Bool,
     /// An integer of so many bytes, from any integer or from a decimal without fraction.
     Integer(u8),
@@ -48,7 +50,8 @@ pub(super) fn choose(column: &Column, source: &DataType) -> Result<Kind, String>
         }
     };
     let kind = match column.type_oid {
-        oid::TEXT | oid::VARCHAR | oid::BPCHAR | oid::NAME => is_text(source).then_some(Kind::Text),
+        oid::TEXT | oid::VARCHAR | oid::BPCHAR => is_text(source).then_some(Kind::Text),
+        oid::NAME => is_text(source).then_some(Kind::Name),
         oid::BOOL => (source == &DataType::Boolean).then_some(Kind::Bool),
         oid::INT2 => is_whole(source).then_some(Kind::Integer(2)),
         oid::INT4 => is_whole(source).then_some(Kind::Integer(4)),

@@ -75,7 +75,9 @@ impl SortKeys {
 pub(super) fn is_exact(field: &Field) -> bool {
     let column = &field.column;
     match column.type_oid {
-        oid::TEXT | oid::BOOL | oid::INT2 | oid::INT4 | oid::INT8 | oid::UUID | oid::DATE | oid::BYTEA => true,
+        oid::TEXT | oid::NAME | oid::BOOL | oid::INT2 | oid::INT4 | oid::INT8 | oid::UUID | oid::DATE | oid::BYTEA => {
+            true
+        }
         oid::VARCHAR | oid::NUMERIC | oid::TIMESTAMP | oid::TIMESTAMPTZ => column.type_mod < 0,
         oid::FLOAT8 => matches!(field.source.data_type(), DataType::Float32 | DataType::Float64),
         _ => false,
@@ -92,7 +94,7 @@ fn writer<'a>(field: &Field, array: &'a dyn Array) -> Option<KeyWriter<'a>> {
     };
     Some(match field.kind {
         Kind::Null => Box::new(|_, _| ()),
-        Kind::Text | Kind::JsonFromText { .. } => {
+        Kind::Text | Kind::Name | Kind::JsonFromText { .. } => {
             let at = text_at(array)?;
             Box::new(move |row, out| terminated(at(row).as_bytes(), out))
         }

@@ -106,6 +106,8 @@ fn each_kind_of_bad_value_has_its_sqlstate() {
         state("real", oid::FLOAT4, Arc::new(Float64Array::from(vec![f64::INFINITY]))),
         None
     );
+    assert_eq!(state("name", oid::NAME, text(&"n".repeat(63))), None);
+    assert_eq!(state("name", oid::NAME, text(&"n".repeat(64))), Some("22001"));
     let micros = |value| -> ArrayRef { Arc::new(TimestampMicrosecondArray::from(vec![value])) };
     assert_eq!(state("timestamp", oid::TIMESTAMP, micros(i64::MAX)), None);
     let seconds: ArrayRef = Arc::new(TimestampSecondArray::from(vec![i64::MAX / 1_000_000]));

@@ -14,6 +14,7 @@ pub(super) fn writer<'a>(field: &'a Field, array: &'a dyn Array) -> Result<Write
     let writer = match field.kind {
         Kind::Null => null(field),
         Kind::Text => bytes::text(array),
+        Kind::Name => bytes::name(array),
         Kind::Bool => {
             let array = array.as_boolean_opt();
             array.map(|array| -> Writer<'_> {
