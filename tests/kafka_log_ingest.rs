@@ -1,5 +1,7 @@
 //! The ingest side of the Kafka adapter, on a real broker.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 #[path = "support/kafka.rs"]
 mod kafka;
 #[path = "support/kafka_log.rs"]

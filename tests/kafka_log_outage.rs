@@ -1,5 +1,7 @@
 //! The Kafka adapter while its broker is killed, stopped, frozen and not there yet.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 #[path = "support/kafka.rs"]
 mod kafka;
 #[path = "support/kafka_log.rs"]
@@ -9,7 +11,7 @@ use std::{thread, time::Duration};
 
 use aqueduct::{
     config::settings::Secret,
-    log::{Cancel, IngestEvent, Log, LogError, Ownership, ReadLimit, TopicSpec, kafka::KafkaLog},
+    log::{Cancel, IngestEvent, IngestMember, Log, LogError, Ownership, ReadLimit, TopicSpec, kafka::KafkaLog},
     model::Verdict,
 };
 use kafka::TestKafka;
@@ -36,7 +38,7 @@ fn commit_all(log: &KafkaLog, spec: &TopicSpec) -> usize {
             }
             let records = (0..10).map(|index| record(format!("{number:04}-{index}"))).collect();
             match writer.commit(&[page(shard, number, records)], &cursor(number + 1), &own, &cancel) {
-                Ok(()) => drop(thread::park_timeout(Duration::from_millis(20))),
+                Ok(()) => thread::park_timeout(Duration::from_millis(20)),
                 Err(error) if error.verdict() == Verdict::Lost => break,
                 Err(error) => panic!("{error}"),
             }
@@ -192,34 +194,29 @@ fn calls_wait_for_a_broker_and_end_when_they_are_cancelled() {
     assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
 }
 
+/// Polls until the shard is assigned.
+fn next_shard(member: &mut dyn IngestMember) -> Ownership {
+    wait_for("the shard", || match member.poll(POLL).unwrap().pop() {
+        Some(IngestEvent::Assigned(mut shards)) => shards.pop().map(|(_, ownership)| ownership),
+        _ => None,
+    })
+}
+
 #[test]
 fn a_member_that_was_cut_off_owns_nothing_and_its_successor_is_not_pushed_out() {
     let broker = TestKafka::private();
     let log = kafka_log(broker.address());
     let spec = prepared(&log, 1, 1);
     fill(&log, &spec, &[&["0"]]);
-    let mut zombie = log.join_ingest(&spec, no_waker()).unwrap();
-    let own = wait_for("the shard", || match zombie.poll(POLL).unwrap().pop() {
-        Some(IngestEvent::Assigned(mut shards)) => shards.pop().map(|(_, ownership)| ownership),
-        _ => None,
-    });
+    // It will stop polling for longer than it may: librdkafka leaves the group for it.
+    let silent = kafka_log_with(broker.address(), &[("max.poll.interval.ms", "2500")]);
+    let mut zombie = silent.join_ingest(&spec, no_waker()).unwrap();
+    let own = next_shard(&mut *zombie);
     let cancel = Cancel::new();
-    let mut stale = log.open_shard(&spec, &spec.shards[0], &own, &cancel).unwrap();
+    let mut stale = silent.open_shard(&spec, &spec.shards[0], &own, &cancel).unwrap();
 
-    // It stops polling for longer than it may: librdkafka leaves the group for it.
-    let other = kafka_log_with(broker.address(), &[("max.poll.interval.ms", "2500")]);
-    drop(zombie);
-    assert!(!own.holds());
-    let mut zombie = other.join_ingest(&spec, no_waker()).unwrap();
-    let own = wait_for("the shard again", || match zombie.poll(POLL).unwrap().pop() {
-        Some(IngestEvent::Assigned(mut shards)) => shards.pop().map(|(_, ownership)| ownership),
-        _ => None,
-    });
     let mut heir = log.join_ingest(&spec, no_waker()).unwrap();
-    let heirs = wait_for("the heir's turn", || match heir.poll(POLL).unwrap().pop() {
-        Some(IngestEvent::Assigned(mut shards)) => shards.pop().map(|(_, ownership)| ownership),
-        _ => None,
-    });
+    let heirs = next_shard(&mut *heir);
     let mut writer = log.open_shard(&spec, &spec.shards[0], &heirs, &cancel).unwrap();
     writer
         .commit(

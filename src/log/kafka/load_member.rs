@@ -138,6 +138,8 @@ impl KafkaLoadMember {
         for &(partition, offset) in claims {
             list.add_partition_offset(&self.topic, partition, Offset::Offset(offset))
                 .map_err(|problem| error::call("assign", self.place(partition), problem))?;
+            // An older handle would take the callback along when it goes.
+            self.queues.remove(&partition);
             let mut queue = consumer.split_partition_queue(&self.topic, partition).ok_or_else(|| {
                 error::reported(
                     "assign",
