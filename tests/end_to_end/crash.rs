@@ -60,8 +60,10 @@ fn killed_again_and_again(brokers: &Brokers) {
     }
     let ledger = job.run_once();
     assert!(ledger.contains("the ledger adds up"), "{ledger}");
-    let mut expected: Vec<String> =
-        expected_uuids(&name, 1..=PAGES, RESULTS).iter().map(ToString::to_string).collect();
+    let mut expected: Vec<String> = expected_uuids(&name, 1..=PAGES, RESULTS)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     expected.sort();
     assert_eq!(job.texts(&format!("SELECT uuid FROM {table}")), expected, "{ledger}");
     assert_eq!(job.count("SELECT count(*) FROM aqueduct.dead_letters"), 0);

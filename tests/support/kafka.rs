@@ -1,6 +1,10 @@
 //! A real Apache Kafka for tests: one a test binary, or the one that `AQUEDUCT_TEST_KAFKA=host:port` names.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part; a helper that fails fails its test")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part; a helper that fails fails its test"
+)]
 
 use std::{
     fs,

@@ -1,6 +1,10 @@
 //! What the tests of the Kafka adapter have in common: specs, pages, and a plain reader that is not the adapter's.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part; a helper that fails fails its test")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part; a helper that fails fails its test"
+)]
 
 use std::{
     collections::BTreeMap,
