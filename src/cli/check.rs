@@ -12,16 +12,21 @@ use crate::{
     },
     config::{
         Loaded,
-        settings::{Brokers, Pipeline, PostgresUrl, Settings, Source},
+        settings::{Brokers, Pipeline, PostgresUrl, Settings, Source, Table},
     },
+    daemon::Program,
     log::{Log, TopicSpec, kafka::KafkaLog},
     service::Exit,
-    store::{ConnectInfo, Session, load::Target},
+    sql::arrow::datatypes::SchemaRef,
+    store::{
+        ConnectInfo, Session,
+        load::{Loader, TableSpec, Target},
+    },
     supervision::{BoxError, chain},
 };
 
 /// The SQL is compiled already; says so, notes what is odd, and with `live` asks around.
-pub async fn check(loaded: &Loaded, live: bool, log: &Logger) -> Exit {
+pub async fn check(loaded: &Loaded, programs: &[Program], live: bool, log: &Logger) -> Exit {
     for pipeline in &loaded.settings.pipelines {
         notes(pipeline)
             .iter()
@@ -43,15 +48,13 @@ pub async fn check(loaded: &Loaded, live: bool, log: &Logger) -> Exit {
         }
     };
     report("PostgreSQL".into(), postgres(&loaded.settings));
-    for pipeline in &loaded.settings.pipelines {
+    for (pipeline, program) in loaded.settings.pipelines.iter().zip(programs) {
         let name = &pipeline.name;
         report(format!("pipeline {name}: API"), api(pipeline, log).await);
         report(format!("pipeline {name}: log"), topic(&loaded.settings, pipeline, log));
-        for table in &pipeline.tables {
-            report(
-                format!("pipeline {name}: table {}", table.name),
-                target(&loaded.settings, pipeline, &table.name),
-            );
+        for (index, table) in pipeline.tables.iter().enumerate() {
+            let what = format!("pipeline {name}: table {}", table.name);
+            report(what, target(&loaded.settings, table, program.output(index)));
         }
     }
     if missing == 0 { Exit::Done } else { Exit::Unavailable }
@@ -145,10 +148,22 @@ fn topic(settings: &Settings, pipeline: &Pipeline, log: &Logger) -> Result<Strin
     ))
 }
 
-fn target(settings: &Settings, pipeline: &Pipeline, name: &str) -> Result<String, BoxError> {
+fn target(settings: &Settings, table: &Table, schema: SchemaRef) -> Result<String, BoxError> {
     let PostgresUrl::Url(url) = &settings.postgres.url else {
         return Ok("checked when the daemon starts".into());
     };
-    let _ = (Target::read, pipeline, url);
-    Ok(name.to_owned())
+    let mut session = Session::connect(
+        &ConnectInfo::new(url.clone(), settings.postgres.synchronous_commit),
+        "check",
+    )?;
+    if table.create && Target::read(&mut session, &table.name)?.is_none() {
+        return Ok("not there yet; it will be created".into());
+    }
+    let spec = TableSpec {
+        table: table.clone(),
+        schema,
+    };
+    // Reads the table, and makes at most a temporary one.
+    Loader::new(vec![spec]).prepare(&mut session)?;
+    Ok("takes what the query yields".into())
 }

@@ -23,9 +23,9 @@ pub fn execute(args: Args) -> Exit {
             }))
         }),
         Command::Check(args) => with_config(&args.file, |loaded| {
-            compile(&loaded.settings, &loaded.places)?;
+            let programs = compile(&loaded.settings, &loaded.places)?;
             Ok(logged(&loaded, async |log| {
-                check::check(&loaded, args.live, &log).await
+                check::check(&loaded, &programs, args.live, &log).await
             }))
         }),
         Command::Status(args) => with_config(&args.file, |loaded| {
