@@ -1,5 +1,8 @@
 //! `aqueduct.dead_letters`, on a real server.
 
+// Helpers of a test may panic like the test.
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/postgres.rs"]
 mod postgres;
 
@@ -18,7 +21,11 @@ const TOPIC: TopicId = TopicId(uuid::Uuid::from_u128(0x1234));
 
 fn letter(offset: i64) -> Rejected {
     Rejected {
-        position: Position { topic: "users".into(), partition: 1, offset },
+        position: Position {
+            topic: "users".into(),
+            partition: 1,
+            offset,
+        },
         stage: Stage::Decode,
         reason: String::from("it does not decode"),
         table: None,
@@ -70,14 +77,26 @@ fn a_letter_keeps_all_that_was_known_of_its_record() {
         key: Some(Bytes::from_static(&[0, 159, 146, 150])),
         payload: Some(Bytes::from(payload.clone())),
         headers: vec![
-            Header { name: String::from("trace"), value: Some(Bytes::from_static("ü".as_bytes())) },
-            Header { name: String::from("trace"), value: Some(Bytes::from_static(&[0xff])) },
+            Header {
+                name: String::from("trace"),
+                value: Some(Bytes::from_static("ü".as_bytes())),
+            },
+            Header {
+                name: String::from("trace"),
+                value: Some(Bytes::from_static(&[0xff])),
+            },
         ],
         timestamp_ms: Some(1_700_000_000_123),
         ..letter(7)
     };
-    let tombstone = Rejected { payload: None, ..letter(8) };
-    assert_eq!(dead_letters::insert(session, "users", TOPIC, &[full, tombstone]).unwrap(), 2);
+    let tombstone = Rejected {
+        payload: None,
+        ..letter(8)
+    };
+    assert_eq!(
+        dead_letters::insert(session, "users", TOPIC, &[full, tombstone]).unwrap(),
+        2
+    );
     let expected = Row {
         place: String::from("users users 00000000-0000-0000-0000-000000001234 1 7"),
         stage: String::from("write"),
@@ -91,18 +110,30 @@ fn a_letter_keeps_all_that_was_known_of_its_record() {
     };
     let rows = rows(&database);
     assert_eq!(rows[0], expected);
-    assert_eq!((&rows[1].payload, &rows[1].sqlstate, &*rows[1].stage), (&None, &None, "decode"));
+    assert_eq!(
+        (&rows[1].payload, &rows[1].sqlstate, &*rows[1].stage),
+        (&None, &None, "decode")
+    );
 }
 
 #[test]
 fn a_record_dies_once_however_often_its_batch_is_repeated() {
     let database = TestDatabase::new();
     let session = &mut database.session("users writer-0");
-    assert_eq!(dead_letters::insert(session, "users", TOPIC, &[letter(1), letter(2)]).unwrap(), 2);
-    assert_eq!(dead_letters::insert(session, "users", TOPIC, &[letter(1), letter(2), letter(3)]).unwrap(), 1);
+    assert_eq!(
+        dead_letters::insert(session, "users", TOPIC, &[letter(1), letter(2)]).unwrap(),
+        2
+    );
+    assert_eq!(
+        dead_letters::insert(session, "users", TOPIC, &[letter(1), letter(2), letter(3)]).unwrap(),
+        1
+    );
     assert_eq!(dead_letters::count(session, "users").unwrap(), 3);
     let made_again = TopicId(uuid::Uuid::from_u128(0x5678));
-    assert_eq!(dead_letters::insert(session, "users", made_again, &[letter(1)]).unwrap(), 1);
+    assert_eq!(
+        dead_letters::insert(session, "users", made_again, &[letter(1)]).unwrap(),
+        1
+    );
     assert_eq!(dead_letters::insert(session, "others", TOPIC, &[letter(1)]).unwrap(), 1);
     assert_eq!(dead_letters::count(session, "users").unwrap(), 4);
 }
@@ -113,7 +144,10 @@ fn letters_share_the_fate_of_their_transaction() {
     let session = &mut database.session("users writer-0");
     let outcome = session.transaction(|session| {
         dead_letters::insert(session, "users", TOPIC, &[letter(1)])?;
-        Err::<(), _>(StoreError::Mismatch { place: String::new(), problem: String::from("the batch failed later on") })
+        Err::<(), _>(StoreError::Mismatch {
+            place: String::new(),
+            problem: String::from("the batch failed later on"),
+        })
     });
     assert!(outcome.is_err());
     assert_eq!(dead_letters::count(session, "users").unwrap(), 0);

@@ -1,5 +1,8 @@
 //! The fence of `aqueduct.offsets`, on a real server.
 
+// Helpers of a test may panic like the test.
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/postgres.rs"]
 mod postgres;
 
@@ -18,7 +21,11 @@ use postgres::{TestDatabase, wait_for};
 const TOPIC: TopicId = TopicId(uuid::Uuid::from_u128(0x1234));
 
 fn key() -> PartitionKey {
-    PartitionKey { pipeline: "users".into(), topic: "users".into(), partition: 3 }
+    PartitionKey {
+        pipeline: "users".into(),
+        topic: "users".into(),
+        partition: 3,
+    }
 }
 
 fn claim(session: &mut Session, owner: &str) -> Claimed {
@@ -26,11 +33,20 @@ fn claim(session: &mut Session, owner: &str) -> Claimed {
 }
 
 fn fence(claimed: &Claimed) -> Fence {
-    Fence { key: key(), topic_id: TOPIC, epoch: claimed.epoch, expected: claimed.next_offset }
+    Fence {
+        key: key(),
+        topic_id: TOPIC,
+        epoch: claimed.epoch,
+        expected: claimed.next_offset,
+    }
 }
 
 fn applied(count: u64) -> RecordCounts {
-    RecordCounts { consumed: count, applied: count, ..RecordCounts::default() }
+    RecordCounts {
+        consumed: count,
+        applied: count,
+        ..RecordCounts::default()
+    }
 }
 
 #[derive(QueryableByName)]
@@ -51,7 +67,12 @@ const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = cur
 fn a_new_partition_begins_where_the_log_begins() {
     let database = TestDatabase::new();
     let claimed = claim(&mut database.session("users consumer-0"), "host-a");
-    let expected = Claimed { epoch: 1, next_offset: 40, recorded_topic_id: TOPIC, counts: RecordCounts::default() };
+    let expected = Claimed {
+        epoch: 1,
+        next_offset: 40,
+        recorded_topic_id: TOPIC,
+        counts: RecordCounts::default(),
+    };
     assert_eq!(claimed, expected);
 }
 
@@ -64,7 +85,10 @@ fn each_claim_bumps_the_epoch_and_keeps_offset_and_counts() {
     let second = claim(session, "host-b");
     assert_eq!((second.epoch, second.next_offset, second.counts), (2, 50, applied(10)));
     let state = &offsets::read_all(session, "users").unwrap()[0];
-    assert_eq!((&state.key, &*state.owner, state.epoch, state.next_offset), (&key(), "host-b", 2, 50));
+    assert_eq!(
+        (&state.key, &*state.owner, state.epoch, state.next_offset),
+        (&key(), "host-b", 2, 50)
+    );
 }
 
 #[test]
@@ -73,7 +97,10 @@ fn claims_at_the_same_moment_get_different_epochs() {
     let claim = |n: usize| claim(&mut database.session("users consumer"), &format!("host-{n}")).epoch;
     let mut epochs = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || claim(n))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect::<Vec<_>>()
     });
     epochs.sort_unstable();
     assert_eq!(epochs, (1..=8).collect::<Vec<i64>>());
@@ -82,7 +109,10 @@ fn claims_at_the_same_moment_get_different_epochs() {
 #[test]
 fn an_earlier_claim_moves_nothing() {
     let database = TestDatabase::new();
-    let (zombie, owner) = (&mut database.session("users writer-0"), &mut database.session("users writer-0"));
+    let (zombie, owner) = (
+        &mut database.session("users writer-0"),
+        &mut database.session("users writer-0"),
+    );
     let old = claim(zombie, "host-a");
     let new = claim(owner, "host-b");
     assert!(!offsets::advance(zombie, &fence(&old), 50, &applied(10)).unwrap());
@@ -111,7 +141,11 @@ fn a_topic_made_again_does_not_move_and_is_seen_at_the_claim() {
     let made_again = TopicId(uuid::Uuid::from_u128(0x5678));
     let claimed = offsets::claim(session, &key(), made_again, 0, "host-a").unwrap();
     assert_eq!((claimed.recorded_topic_id, claimed.next_offset), (TOPIC, 40));
-    let fence = Fence { topic_id: made_again, epoch: claimed.epoch, ..fence(&first) };
+    let fence = Fence {
+        topic_id: made_again,
+        epoch: claimed.epoch,
+        ..fence(&first)
+    };
     assert!(!offsets::advance(session, &fence, 50, &applied(10)).unwrap());
 }
 
@@ -119,12 +153,24 @@ fn a_topic_made_again_does_not_move_and_is_seen_at_the_claim() {
 fn a_postgresql_that_went_back_is_recognised() {
     let database = TestDatabase::new();
     let session = &mut database.session("users writer-0");
-    let fence = Fence { expected: 100, ..fence(&claim(session, "host-a")) };
-    assert_eq!(offsets::decide(session, &fence, 110).unwrap(), Decision::WentBack { at: 40 });
+    let fence = Fence {
+        expected: 100,
+        ..fence(&claim(session, "host-a"))
+    };
+    assert_eq!(
+        offsets::decide(session, &fence, 110).unwrap(),
+        Decision::WentBack { at: 40 }
+    );
     let later_claim = Fence { epoch: 9, ..fence };
-    assert_eq!(offsets::decide(session, &later_claim, 110).unwrap(), Decision::WentBack { at: 40 });
+    assert_eq!(
+        offsets::decide(session, &later_claim, 110).unwrap(),
+        Decision::WentBack { at: 40 }
+    );
     database.execute("TRUNCATE aqueduct.offsets");
-    assert!(matches!(offsets::decide(session, &later_claim, 110).unwrap(), Decision::Impossible { .. }));
+    assert!(matches!(
+        offsets::decide(session, &later_claim, 110).unwrap(),
+        Decision::Impossible { .. }
+    ));
 }
 
 /// The old connection's COMMIT is on its way while a new connection asks. A plain SELECT would say "not yet", and the
@@ -139,7 +185,9 @@ fn the_decision_waits_for_an_old_commit_in_flight() {
         assert!(offsets::advance(&mut old, &fence, 50, &applied(10)).unwrap());
         let decision = std::thread::scope(|scope| {
             let asker = scope.spawn(|| offsets::decide(&mut database.session("users writer-0"), &fence, 50).unwrap());
-            wait_for("the question waits for the row", Duration::from_secs(20), || count(&database, WAITING) == 1);
+            wait_for("the question waits for the row", Duration::from_secs(20), || {
+                count(&database, WAITING) == 1
+            });
             if commits {
                 old.commit().unwrap();
             } else {
@@ -174,7 +222,9 @@ fn a_claim_does_not_end_a_stranger_who_holds_the_row() {
     let mut session = database.session("users consumer-0");
     claim(&mut session, "host-a");
     let mut stranger = database.connection();
-    stranger.batch_execute("BEGIN; SELECT * FROM aqueduct.offsets FOR UPDATE").unwrap();
+    stranger
+        .batch_execute("BEGIN; SELECT * FROM aqueduct.offsets FOR UPDATE")
+        .unwrap();
     let error = offsets::claim(&mut session, &key(), TOPIC, 40, "host-b").unwrap_err();
     assert_eq!((error.sqlstate(), error.verdict()), (Some("55P03"), Verdict::Retry));
     assert!(!session.is_broken());
@@ -187,7 +237,11 @@ fn counts_that_do_not_add_up_are_refused() {
     let database = TestDatabase::new();
     let session = &mut database.session("users writer-0");
     let fence = fence(&claim(session, "host-a"));
-    let lost_one = RecordCounts { consumed: 10, applied: 9, ..RecordCounts::default() };
+    let lost_one = RecordCounts {
+        consumed: 10,
+        applied: 9,
+        ..RecordCounts::default()
+    };
     for (next, counts) in [(50, lost_one), (39, applied(1))] {
         let error = offsets::advance(session, &fence, next, &counts).unwrap_err();
         assert_eq!(error.verdict(), Verdict::Fail);
@@ -204,22 +258,63 @@ fn the_ledger_sums_partitions_and_tables() {
         let claimed = offsets::claim(session, &key, TOPIC, 0, "host-a").unwrap();
         let mut expected = 0;
         for _ in 0..2 {
-            let fence = Fence { key: key.clone(), topic_id: TOPIC, epoch: claimed.epoch, expected };
-            let counts = RecordCounts { consumed: 10, applied: 6, filtered: 2, dead: 1, skipped: 1 };
-            let rows = RowCounts { inserted: 5, updated: 1, unchanged: 3, superseded: 2 };
+            let fence = Fence {
+                key: key.clone(),
+                topic_id: TOPIC,
+                epoch: claimed.epoch,
+                expected,
+            };
+            let counts = RecordCounts {
+                consumed: 10,
+                applied: 6,
+                filtered: 2,
+                dead: 1,
+                skipped: 1,
+            };
+            let rows = RowCounts {
+                inserted: 5,
+                updated: 1,
+                unchanged: 3,
+                superseded: 2,
+            };
             session
                 .transaction::<_, StoreError>(|session| {
                     assert!(offsets::advance(session, &fence, expected + 10, &counts)?);
                     ledger::add_row_counts(session, &key, "users", &rows)?;
-                    ledger::add_row_counts(session, &key, "cities", &RowCounts { inserted: 1, ..RowCounts::default() })
+                    ledger::add_row_counts(
+                        session,
+                        &key,
+                        "cities",
+                        &RowCounts {
+                            inserted: 1,
+                            ..RowCounts::default()
+                        },
+                    )
                 })
                 .unwrap();
             expected += 10;
         }
     }
     let (records, tables) = ledger::read(session, "users").unwrap();
-    assert_eq!(records, RecordCounts { consumed: 40, applied: 24, filtered: 8, dead: 4, skipped: 4 });
-    assert_eq!(tables["users"], RowCounts { inserted: 20, updated: 4, unchanged: 12, superseded: 8 });
+    assert_eq!(
+        records,
+        RecordCounts {
+            consumed: 40,
+            applied: 24,
+            filtered: 8,
+            dead: 4,
+            skipped: 4
+        }
+    );
+    assert_eq!(
+        tables["users"],
+        RowCounts {
+            inserted: 20,
+            updated: 4,
+            unchanged: 12,
+            superseded: 8
+        }
+    );
     assert_eq!(tables["cities"].inserted, 4);
     assert_eq!(ledger::read(session, "others").unwrap(), Default::default());
 }

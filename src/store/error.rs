@@ -12,7 +12,7 @@ pub enum StoreError {
         /// Host and database, without user and password.
         place: String,
         /// The cause; its text is free of the password.
-        source: ServerError,
+        source: Box<ServerError>,
         /// What it means.
         verdict: Verdict,
     },
@@ -24,7 +24,7 @@ pub enum StoreError {
         /// Table, partition, database.
         place: String,
         /// The cause.
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// A statement on aqueduct's own tables failed: no record's data can be at fault.
     #[error("{operation} for {place}")]
@@ -34,7 +34,7 @@ pub enum StoreError {
         /// Partition or pipeline.
         place: String,
         /// The cause.
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// COMMIT failed, or its answer was lost: whether it took effect is for [`super::offsets::decide`] to say.
     #[error("commit on {place}")]
@@ -42,7 +42,7 @@ pub enum StoreError {
         /// Host and database.
         place: String,
         /// The cause.
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// A migration failed; it was rolled back.
     #[error("run migration {name} on {place}")]
@@ -52,7 +52,7 @@ pub enum StoreError {
         /// Host and database.
         place: String,
         /// The cause.
-        source: ServerError,
+        source: Box<ServerError>,
     },
     /// Something is there, but not as aqueduct needs it.
     #[error("{place}: {problem}")]
@@ -70,7 +70,7 @@ impl StoreError {
         Self::Call {
             operation,
             place,
-            source: error.into(),
+            source: Box::new(error.into()),
         }
     }
 
@@ -79,7 +79,7 @@ impl StoreError {
         Self::Keep {
             operation,
             place: place.to_string(),
-            source: error.into(),
+            source: Box::new(error.into()),
         }
     }
 

@@ -7,7 +7,7 @@ use diesel::{
     connection::SimpleConnection,
     migration::{Migration, MigrationSource},
     pg::Pg,
-    sql_types::Bool,
+    sql_types::{Bool, Text},
 };
 use diesel_migrations::{EmbeddedMigrations, FileBasedMigrations, MigrationHarness, embed_migrations};
 
@@ -97,27 +97,40 @@ struct Found {
     found: bool,
 }
 
+#[derive(QueryableByName)]
+struct SearchPath {
+    #[diesel(sql_type = Text)]
+    path: String,
+}
+
+fn set_search_path(session: &mut Session, path: &str) -> diesel::QueryResult<()> {
+    let set = diesel::sql_query("SELECT set_config('search_path', $1, false) AS path").bind::<Text, _>(path);
+    set.get_result::<SearchPath>(session.conn()).map(|_| ())
+}
+
 fn with_own_path<T>(
     session: &mut Session,
     work: impl FnOnce(&mut Session) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let place = session.place().to_owned();
-    let mut prepare = || {
+    let mut prepare = || -> diesel::QueryResult<String> {
         // Not IF NOT EXISTS: that asks for the right to create schemas even where there is nothing to create.
         let found = diesel::sql_query("SELECT to_regnamespace('aqueduct') IS NOT NULL AS found")
             .get_result::<Found>(session.conn())?;
         if !found.found {
             session.conn().batch_execute("CREATE SCHEMA aqueduct")?;
         }
-        session.conn().batch_execute("SET search_path = aqueduct")
+        let usual: SearchPath =
+            diesel::sql_query("SELECT current_setting('search_path') AS path").get_result(session.conn())?;
+        set_search_path(session, "aqueduct")?;
+        Ok(usual.path)
     };
-    prepare().map_err(|error| session.keep_failed("make schema aqueduct", &place, error))?;
+    let usual = prepare().map_err(|error| session.keep_failed("make schema aqueduct", &place, error))?;
     let outcome = work(session);
-    let reset = session.conn().batch_execute("RESET search_path");
-    match (outcome, reset) {
+    match (outcome, set_search_path(session, &usual)) {
         (Ok(done), Ok(())) => Ok(done),
         (Err(error), _) => Err(error),
-        (Ok(_), Err(error)) => Err(session.keep_failed("reset search path", &place, error)),
+        (Ok(_), Err(error)) => Err(session.keep_failed("restore search path", &place, error)),
     }
 }
 
@@ -156,6 +169,6 @@ fn failed(session: &Session, name: &str, error: Box<dyn std::error::Error + Send
     StoreError::Migrate {
         name: name.to_owned(),
         place: session.place().to_owned(),
-        source,
+        source: Box::new(source),
     }
 }

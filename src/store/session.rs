@@ -46,7 +46,7 @@ impl Session {
         let url = info.complete_url(&application_name);
         let failed = |source: ServerError, verdict| StoreError::Connect {
             place: info.place().to_owned(),
-            source,
+            source: Box::new(source),
             verdict,
         };
         let mut connection = PgConnection::establish(url.expose()).map_err(|error| match error {
@@ -152,7 +152,7 @@ impl Session {
         self.connection.batch_execute("SELECT 1; COMMIT").map_err(|error| {
             let error = StoreError::Commit {
                 place: self.place.clone(),
-                source: error.into(),
+                source: Box::new(error.into()),
             };
             self.roll_back();
             self.noted(error)
@@ -193,6 +193,12 @@ fn prepare(connection: &mut PgConnection, info: &ConnectInfo, application_name: 
                      WHERE current_setting('synchronous_commit') = 'off'";
         diesel::sql_query(raise).load::<Accepted>(connection)?;
     }
+    // A role that is called aqueduct has aqueduct's own schema first in its path: the user's tables do not belong there.
+    diesel::sql_query(
+        r#"SELECT set_config('search_path', regexp_replace(current_setting('search_path'), '"\$user"\s*,?\s*', ''), false)
+           IS NOT NULL AS accepted WHERE current_user = 'aqueduct'"#,
+    )
+    .load::<Accepted>(connection)?;
     // The address may carry another name; ours is how sessions recognise each other.
     diesel::sql_query("SELECT set_config('application_name', $1, false) IS NOT NULL AS accepted")
         .bind::<Text, _>(application_name)

@@ -24,7 +24,11 @@ impl Binaries {
     /// Finds the newest server on this machine, or, for a data directory that is there already, the one of its version.
     pub fn find(major: Option<u32>) -> Result<Self, EmbeddedError> {
         let fits = |found: &Self| major.map_or(found.major >= OLDEST, |major| found.major == major);
-        let newest = candidates().into_iter().filter_map(Self::at).filter(fits).max_by_key(|found| found.major);
+        let newest = candidates()
+            .into_iter()
+            .filter_map(Self::at)
+            .filter(fits)
+            .max_by_key(|found| found.major);
         newest.ok_or_else(|| EmbeddedError::NoBinaries {
             wanted: major.map_or_else(|| format!("{OLDEST} or later"), |major| major.to_string()),
         })
@@ -42,7 +46,10 @@ impl Binaries {
 
 /// Directories that may hold a server, PATH first.
 fn candidates() -> Vec<PathBuf> {
-    let mut dirs: Vec<PathBuf> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
+    let mut dirs: Vec<PathBuf> = std::env::var_os("PATH")
+        .iter()
+        .flat_map(std::env::split_paths)
+        .collect();
     dirs.extend(output(Path::new("pg_config"), "--bindir").map(|dir| PathBuf::from(dir.trim())));
     // Debian; Red Hat; SUSE; builds from source; Homebrew on both kinds of Mac.
     for (parent, prefix, bin) in [
@@ -61,14 +68,24 @@ fn candidates() -> Vec<PathBuf> {
 }
 
 fn output(program: &Path, argument: impl AsRef<OsStr>) -> Option<String> {
-    let output = Command::new(program).arg(argument).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = Command::new(program)
+        .arg(argument)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// `postgres (PostgreSQL) 15.18 (Debian …)`, `postgres (PostgreSQL) 19beta1`.
 fn major_version(text: &str) -> Option<u32> {
     let version = text.split_once("(PostgreSQL)")?.1.trim_start();
-    let digits = version.find(|c: char| !c.is_ascii_digit()).map_or(version, |end| &version[..end]);
+    let digits = version
+        .find(|c: char| !c.is_ascii_digit())
+        .map_or(version, |end| &version[..end]);
     digits.parse().ok()
 }
 
@@ -78,7 +95,10 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_the_servers_print_them() {
-        assert_eq!(major_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
+        assert_eq!(
+            major_version("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"),
+            Some(15)
+        );
         assert_eq!(major_version("postgres (PostgreSQL) 19beta1"), Some(19));
         assert_eq!(major_version("postgres (PostgreSQL) 18\n"), Some(18));
         assert_eq!(major_version("something else"), None);
@@ -87,6 +107,9 @@ mod tests {
     #[test]
     fn a_version_that_is_not_there_is_named_with_the_remedy() {
         let error = Binaries::find(Some(7)).unwrap_err().to_string();
-        assert!(error.contains("PostgreSQL 7 server") && error.contains("apt-get install postgresql"), "{error}");
+        assert!(
+            error.contains("PostgreSQL 7 server") && error.contains("apt-get install postgresql"),
+            "{error}"
+        );
     }
 }

@@ -15,7 +15,9 @@ pub enum EmbeddedError {
         wanted: String,
     },
     /// PostgreSQL refuses to run as root, and there is nobody else to run it as.
-    #[error("PostgreSQL does not run as root, and there is neither a user postgres nor nobody: run aqueduct as another user")]
+    #[error(
+        "PostgreSQL does not run as root, and there is neither a user postgres nor nobody: run aqueduct as another user"
+    )]
     NoUser,
     /// A directory could not be made ready.
     #[error("prepare {}", path.display())]

@@ -40,7 +40,11 @@ impl Home {
             fs::create_dir_all(state_dir)?;
             state_dir.canonicalize()
         })?;
-        let run_as = if Uid::effective().is_root() { Some(somebody(&state_dir)?) } else { None };
+        let run_as = if Uid::effective().is_root() {
+            Some(somebody(&state_dir)?)
+        } else {
+            None
+        };
         let digest: String = Sha256::digest(state_dir.as_os_str().as_encoded_bytes())[..6]
             .iter()
             .map(|byte| format!("{byte:02x}"))
@@ -56,7 +60,13 @@ impl Home {
         if socket.as_os_str().len() > LONGEST_SOCKET_DIR {
             socket = PathBuf::from(format!("/tmp/aqueduct-{digest}"));
         }
-        let home = Self { data: base.join("data"), log: base.join("log"), base, socket, run_as };
+        let home = Self {
+            data: base.join("data"),
+            log: base.join("log"),
+            base,
+            socket,
+            run_as,
+        };
         for dir in [&home.base, &home.log, &home.socket] {
             home.make_private(dir)?;
         }
@@ -105,20 +115,34 @@ impl Home {
                 _ => Ok(()),
             })?;
         }
+        // Fails, as it should, while there is another server in it.
+        let _ = self
+            .base
+            .starts_with(SHARED_STATE)
+            .then(|| fs::remove_dir(SHARED_STATE));
         Ok(())
     }
 }
 
 pub(super) fn within<T>(path: &Path, work: impl FnOnce() -> io::Result<T>) -> Result<T, EmbeddedError> {
-    work().map_err(|source| EmbeddedError::Prepare { path: path.to_owned(), source })
+    work().map_err(|source| EmbeddedError::Prepare {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Whom root becomes: the state directory's owner, else `postgres`, else `nobody`. `initdb` wants a user with a name.
 fn somebody(state_dir: &Path) -> Result<(Uid, Gid), EmbeddedError> {
     let owner = within(state_dir, || fs::metadata(state_dir))?.uid();
-    let owner = User::from_uid(Uid::from_raw(owner)).ok().flatten().filter(|user| !user.uid.is_root());
+    let owner = User::from_uid(Uid::from_raw(owner))
+        .ok()
+        .flatten()
+        .filter(|user| !user.uid.is_root());
     let named = |name| User::from_name(name).ok().flatten();
-    let user = owner.or_else(|| named("postgres")).or_else(|| named("nobody")).ok_or(EmbeddedError::NoUser)?;
+    let user = owner
+        .or_else(|| named("postgres"))
+        .or_else(|| named("nobody"))
+        .ok_or(EmbeddedError::NoUser)?;
     Ok((user.uid, user.gid))
 }
 
@@ -144,7 +168,10 @@ mod tests {
 
     #[test]
     fn a_closed_directory_anywhere_above_is_found() {
-        let root = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+        let root = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()
+            .unwrap();
         let inner = root.path().join("closed/inner");
         fs::create_dir_all(&inner).unwrap();
         let (uid, gid) = (Uid::from_raw(4_000_000), Gid::from_raw(4_000_000));
@@ -157,10 +184,16 @@ mod tests {
 
     #[test]
     fn a_long_state_directory_gets_a_short_socket() {
-        let root = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+        let root = tempfile::Builder::new()
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()
+            .unwrap();
         let home = Home::prepare(&root.path().join("x".repeat(90))).unwrap();
         assert!(home.socket.starts_with("/tmp"));
-        assert_eq!(home.socket, Home::prepare(&root.path().join("x".repeat(90))).unwrap().socket);
+        assert_eq!(
+            home.socket,
+            Home::prepare(&root.path().join("x".repeat(90))).unwrap().socket
+        );
         home.erase().unwrap();
         assert!(!home.socket.exists() && !home.base.exists());
     }

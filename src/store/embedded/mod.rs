@@ -48,9 +48,19 @@ impl EmbeddedPostgres {
         let (orders, inbox) = mpsc::channel();
         let log = log.clone();
         let keep = move || keep(server, &inbox, &log);
-        let thread = std::thread::Builder::new().name(String::from("embedded-pg")).spawn(keep);
-        let thread = thread.map_err(|source| EmbeddedError::Prepare { path: base_dir.clone(), source })?;
-        Ok(Self { url, psql_line, base_dir, keeper: Some((orders, thread)) })
+        let thread = std::thread::Builder::new()
+            .name(String::from("embedded-pg"))
+            .spawn(keep);
+        let thread = thread.map_err(|source| EmbeddedError::Prepare {
+            path: base_dir.clone(),
+            source,
+        })?;
+        Ok(Self {
+            url,
+            psql_line,
+            base_dir,
+            keeper: Some((orders, thread)),
+        })
     }
 
     /// The address of its database.

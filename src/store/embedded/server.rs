@@ -3,14 +3,12 @@
 use std::{
     fs::{self, File},
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Stdio},
     time::Duration,
 };
 
-use diesel::{
-    Connection, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_types::Text,
-};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_types::Text};
 use nix::{
     errno::Errno,
     sys::signal::{Signal, kill},
@@ -30,15 +28,16 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// User and database of the embedded server.
-const NAME: &str = "aqueduct";
+/// Not `aqueduct`: its `"$user"` in the search path would put the user's tables into aqueduct's own schema.
+const USER: &str = "postgres";
+const DATABASE: &str = "aqueduct";
 
 /// Small, and as safe as any server: what is committed survives the loss of power.
 const SETTINGS: [(&str, &str); 15] = [
     ("listen_addresses", ""),
     ("port", "5432"),
     ("unix_socket_permissions", "0700"),
-    ("cluster_name", NAME),
+    ("cluster_name", "aqueduct"),
     ("max_connections", "64"),
     ("shared_buffers", "64MB"),
     ("maintenance_work_mem", "32MB"),
@@ -79,8 +78,18 @@ impl Server {
     pub fn start(state_dir: &Path, log: &Logger, settings: &[(&str, &str)]) -> Result<Self, EmbeddedError> {
         let home = Home::prepare(state_dir)?;
         let binaries = Binaries::find(major_of(&home.data))?;
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let mut server = Self { home, binaries, settings, pid: 0, child: None, log: log.clone() };
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let mut server = Self {
+            home,
+            binaries,
+            settings,
+            pid: 0,
+            child: None,
+            log: log.clone(),
+        };
         server.init()?;
         server.run()?;
         Ok(server)
@@ -88,20 +97,28 @@ impl Server {
 
     /// The address of its database, on the unix socket.
     pub fn url(&self) -> Secret {
-        Secret::new(self.url_of(NAME))
+        Secret::new(self.url_of(DATABASE))
     }
 
     fn url_of(&self, database: &str) -> String {
-        let socket: String = url::form_urlencoded::byte_serialize(self.home.socket.as_os_str().as_encoded_bytes()).collect();
-        format!("postgres:///{database}?host={}&port=5432&user={NAME}", socket.replace('+', "%20"))
+        let socket: String =
+            url::form_urlencoded::byte_serialize(self.home.socket.as_os_str().as_encoded_bytes()).collect();
+        format!(
+            "postgres:///{database}?host={}&port=5432&user={USER}",
+            socket.replace('+', "%20")
+        )
     }
 
     /// What a person types to look into it.
     pub fn psql_line(&self) -> String {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let in_path = std::env::split_paths(&path).any(|dir| dir.join("psql").is_file());
-        let psql = if in_path { String::from("psql") } else { shell_word(&self.binaries.dir.join("psql")) };
-        format!("{psql} -h {} -U {NAME} {NAME}", shell_word(&self.home.socket))
+        let psql = if in_path {
+            String::from("psql")
+        } else {
+            shell_word(&self.binaries.dir.join("psql"))
+        };
+        format!("{psql} -h {} -U {USER} {DATABASE}", shell_word(&self.home.socket))
     }
 
     /// The directory that holds everything of it.
@@ -129,14 +146,34 @@ impl Server {
             return Ok(());
         }
         let unfinished = base.join("data.new");
-        within(&unfinished, || if unfinished.exists() { fs::remove_dir_all(&unfinished) } else { Ok(()) })?;
+        within(&unfinished, || {
+            if unfinished.exists() {
+                fs::remove_dir_all(&unfinished)
+            } else {
+                Ok(())
+            }
+        })?;
         let program = self.binaries.dir.join("initdb");
         // The C locale is on every machine and sorts fastest; the private socket directory is the door's lock.
         let mut initdb = self.home.command(&program);
-        initdb.args(["--encoding=UTF8", "--locale=C", "--auth=trust", "--username", NAME, "--pgdata"]).arg(&unfinished);
-        let output = initdb.stdin(Stdio::null()).output().map_err(|source| EmbeddedError::Run { program, source })?;
+        initdb
+            .args([
+                "--encoding=UTF8",
+                "--locale=C",
+                "--auth=trust",
+                "--username",
+                USER,
+                "--pgdata",
+            ])
+            .arg(&unfinished);
+        let output = initdb
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|source| EmbeddedError::Run { program, source })?;
         if !output.status.success() {
-            return Err(EmbeddedError::InitDb { said: String::from_utf8_lossy(&output.stderr).trim().to_owned() });
+            return Err(EmbeddedError::InitDb {
+                said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            });
         }
         within(data, || {
             fs::rename(&unfinished, data)?;
@@ -148,7 +185,11 @@ impl Server {
     pub fn run(&mut self) -> Result<(), EmbeddedError> {
         let mut last_refusal = String::new();
         for _ in 0..pauses(START_LIMIT) {
-            if self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None))) {
+            if self
+                .child
+                .as_mut()
+                .is_some_and(|child| !matches!(child.try_wait(), Ok(None)))
+            {
                 self.child = None;
                 let said = self.last_words();
                 // The last processes of a server that was killed still hold its memory: wait for them.
@@ -157,6 +198,7 @@ impl Server {
                 }
             }
             if self.child.is_none() && self.running_postmaster().is_none() {
+                self.remove_stale_lock()?;
                 self.child = Some(self.spawn()?);
             }
             match self.greet() {
@@ -171,7 +213,10 @@ impl Server {
             }
             pause();
         }
-        Err(EmbeddedError::NoAnswer { waited_s: START_LIMIT.as_secs(), said: last_refusal })
+        Err(EmbeddedError::NoAnswer {
+            waited_s: START_LIMIT.as_secs(),
+            said: last_refusal,
+        })
     }
 
     fn spawn(&self) -> Result<Child, EmbeddedError> {
@@ -182,8 +227,12 @@ impl Server {
         let mut postgres = self.home.command(&program);
         postgres.arg("-D").arg(&self.home.data);
         let setting = |name: &str, value: &str| format!("{name}={value}");
-        postgres.arg("-c").arg(setting("unix_socket_directories", &self.home.socket.to_string_lossy()));
-        postgres.arg("-c").arg(setting("log_directory", &self.home.log.to_string_lossy()));
+        postgres
+            .arg("-c")
+            .arg(setting("unix_socket_directories", &self.home.socket.to_string_lossy()));
+        postgres
+            .arg("-c")
+            .arg(setting("log_directory", &self.home.log.to_string_lossy()));
         for (name, value) in SETTINGS {
             postgres.arg("-c").arg(setting(name, value));
         }
@@ -191,13 +240,22 @@ impl Server {
             postgres.arg("-c").arg(setting(name, value));
         }
         // A group of its own: Ctrl-C in the terminal is for the daemon, which still needs its server to drain.
-        postgres.process_group(0).stdin(Stdio::null()).stdout(output).stderr(errors);
-        postgres.spawn().map_err(|source| EmbeddedError::Run { program, source })
+        postgres
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors);
+        postgres
+            .spawn()
+            .map_err(|source| EmbeddedError::Run { program, source })
     }
 
     /// Connects, makes sure that it is the server of our data directory, and that the database is there.
     fn greet(&self) -> Result<(), String> {
-        let url = format!("{}&connect_timeout=2&application_name={NAME}%20greet", self.url_of("postgres"));
+        let url = format!(
+            "{}&connect_timeout=2&application_name=aqueduct%20greet",
+            self.url_of("postgres")
+        );
         let mut connection = PgConnection::establish(&url).map_err(|error| error.to_string().trim().to_owned())?;
         let said = |error: diesel::result::Error| error.to_string();
         let served: Setting = diesel::sql_query("SELECT current_setting('data_directory') AS value")
@@ -209,23 +267,37 @@ impl Server {
         let databases: Vec<Setting> = diesel::sql_query("SELECT datname::text AS value FROM pg_database")
             .load(&mut connection)
             .map_err(said)?;
-        if databases.iter().all(|database| database.value != NAME) {
-            connection.batch_execute(&format!("CREATE DATABASE {NAME}")).map_err(said)?;
+        if databases.iter().all(|database| database.value != DATABASE) {
+            connection
+                .batch_execute(&format!("CREATE DATABASE {DATABASE}"))
+                .map_err(said)?;
         }
         Ok(())
     }
 
     /// The process that the data directory's lock file names, if it is a living PostgreSQL.
     fn running_postmaster(&self) -> Option<i32> {
-        let lock_file = fs::read_to_string(self.home.data.join("postmaster.pid")).ok()?;
-        let pid: i32 = lock_file.lines().next()?.trim().parse().ok()?;
-        if pid <= 0 || !is_alive(pid) {
-            return None;
-        }
-        // After a power failure another program may have the number.
-        match fs::read_to_string(format!("/proc/{pid}/comm")) {
-            Ok(name) => (name.trim() == "postgres" || name.trim() == "postmaster").then_some(pid),
-            Err(_) => Some(pid),
+        let pid = self.locked_by()?;
+        (is_alive(pid) && is_postgres(pid)).then_some(pid)
+    }
+
+    fn locked_by(&self) -> Option<i32> {
+        let lock_file = fs::read_to_string(self.lock_file()).ok()?;
+        lock_file.lines().next()?.trim().parse().ok().filter(|pid| *pid > 0)
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.home.data.join("postmaster.pid")
+    }
+
+    /// After a power failure another program may have the number in the lock file; PostgreSQL itself cannot tell, and
+    /// would not start until somebody removes the file.
+    fn remove_stale_lock(&self) -> Result<(), EmbeddedError> {
+        let stale = self.locked_by().is_some_and(|pid| is_alive(pid) && !is_postgres(pid));
+        if stale {
+            within(&self.lock_file(), || fs::remove_file(self.lock_file()))
+        } else {
+            Ok(())
         }
     }
 
@@ -294,7 +366,20 @@ fn major_of(data: &Path) -> Option<u32> {
 }
 
 fn is_alive(pid: i32) -> bool {
-    !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
+    // Where nobody reaps orphans (a container without an init) the dead stay listed, as `Z`.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let is_zombie = stat
+        .rsplit_once(')')
+        .is_some_and(|(_, fields)| fields.trim_start().starts_with('Z'));
+    !is_zombie && !matches!(kill(Pid::from_raw(pid), None), Err(Errno::ESRCH))
+}
+
+/// Where there is no `/proc` to ask, a living process is taken for what the lock file says it is.
+fn is_postgres(pid: i32) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(name) => ["postgres", "postmaster"].contains(&name.trim()),
+        Err(_) => true,
+    }
 }
 
 fn pauses(limit: Duration) -> u128 {
@@ -309,5 +394,9 @@ fn pause() {
 fn shell_word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@".contains(c);
-    if text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
