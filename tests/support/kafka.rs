@@ -1,6 +1,10 @@
 //! A real Apache Kafka for tests: one a test binary, or the one that `AQUEDUCT_TEST_KAFKA=host:port` names.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part; a helper that fails fails its test")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part; a helper that fails fails its test"
+)]
 
 use std::{
     fs,
@@ -38,6 +42,7 @@ pub struct TestKafka {
 
 struct Own {
     dir: PathBuf,
+    settings: Vec<String>,
     child: Option<Child>,
 }
 
@@ -53,12 +58,22 @@ impl TestKafka {
 
     /// A broker of the test's own, which it may stop, kill and freeze.
     pub fn private() -> TestKafka {
+        Self::private_with(&[])
+    }
+
+    /// The same, with broker settings of its own (`KEY=VALUE`).
+    pub fn private_with(settings: &[&str]) -> TestKafka {
         let dir = tempfile::Builder::new()
             .prefix("aqueduct-kafka-")
             .tempdir()
             .unwrap()
             .keep();
-        let mut own = Own { dir, child: None };
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let mut own = Own {
+            dir,
+            settings,
+            child: None,
+        };
         let address = own.start();
         TestKafka {
             address,
@@ -122,7 +137,7 @@ impl Own {
             .arg(Self::script())
             .arg(&self.dir)
             .arg(self.dir.with_extension("keep"));
-        for setting in FAST {
+        for setting in FAST.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.args(["--set", setting]);
         }
         // A process group of its own: ^C ends the tests, and the closed pipe then ends the broker in order.
