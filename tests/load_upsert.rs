@@ -1,5 +1,7 @@
 //! `upsert`: the newest version of each key, nothing written that is there already, no deadlocks.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use std::sync::{Arc, Barrier};
 
 use aqueduct::{

@@ -28,16 +28,19 @@ pub(super) enum Stopped {
     Failed(BoxError),
 }
 
+/// A page that was sent: its number of records, and the reply to come.
+struct Unanswered {
+    num_records: usize,
+    reply: LocalBoxFuture<'static, Result<Result<Delivered, Refused>, MailboxError>>,
+}
+
 pub(super) struct ShardLoop {
     settings: FetcherSettings,
     lent: Lent,
     produce: Recipient<Produce>,
     life: Life,
     cursor: Value,
-    unanswered: VecDeque<(
-        usize,
-        LocalBoxFuture<'static, Result<Result<Delivered, Refused>, MailboxError>>,
-    )>,
+    unanswered: VecDeque<Unanswered>,
     unanswered_records: usize,
 }
 
@@ -142,16 +145,17 @@ impl ShardLoop {
         };
         // Pushed into the producer's mailbox here and now, so that pages keep their order.
         let request = self.produce.send(Produce(page));
-        self.unanswered.push_back((num_records, Box::pin(request)));
+        let reply = Box::pin(request);
+        self.unanswered.push_back(Unanswered { num_records, reply });
         self.unanswered_records += num_records.max(1);
     }
 
     async fn hear_oldest(&mut self) -> Result<(), Stopped> {
-        let Some((num_records, request)) = self.unanswered.pop_front() else {
+        let Some(Unanswered { num_records, reply }) = self.unanswered.pop_front() else {
             return Ok(());
         };
         self.unanswered_records -= num_records.max(1);
-        match request.await {
+        match reply.await {
             Ok(Ok(Delivered { .. })) => {
                 self.life.progress().mark();
                 Ok(())
