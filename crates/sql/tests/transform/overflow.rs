@@ -65,7 +65,6 @@ fn a_constant_that_overflows_is_found_before_the_first_record() {
 #[tokio::test]
 async fn functions_do_not_wrap_either() {
     for expression in [
-        "power(a, 2)",
         "factorial(a)",
         "lcm(a, b)",
         "to_timestamp(a)",
@@ -73,7 +72,6 @@ async fn functions_do_not_wrap_either() {
         "CAST(a AS INT)",
         "CAST(a AS DECIMAL(10,2))",
         "CAST(CAST(a AS DECIMAL(38,0)) * 100000000000000000000 AS BIGINT)",
-        "CAST('2024-01-01' AS TIMESTAMP) + a * INTERVAL '1' DAY",
     ] {
         let query = format!("SELECT {expression} AS x FROM records");
         let transformed = run(&mut engine(SCHEMA, &query), &[MAX]).await;
