@@ -16,7 +16,7 @@ use crate::{
     actors::{
         consumer::{Consumer, ConsumerSettings, Routes},
         fetcher::{Fetcher, FetcherSettings, Lender},
-        producer::{Producer, ProducerSettings},
+        producer::{Producer, ProducerSettings, Transaction},
         transformer::{Transformer, TransformerSettings},
         writer::{Brake, Writer, WriterSettings},
     },
@@ -65,17 +65,20 @@ pub fn ingest_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger
     let source = wiring.source.clone()?;
     let actors = pipeline.actors;
     let lenders = Slots::<Lender>::new(actors.producers);
-    let transaction_records = pipeline.batch.rows;
+    let transaction = Transaction {
+        records: pipeline.batch.rows,
+        bytes: pipeline.batch.bytes,
+    };
     let producer = ProducerSettings {
         log,
         spec,
-        transaction_records,
+        transaction,
         gauges: gauges.clone(),
     };
-    let max_unanswered_records = 2 * transaction_records;
     let fetcher = FetcherSettings {
         source,
-        max_unanswered_records,
+        max_unanswered_records: 2 * transaction.records,
+        max_unanswered_bytes: 2 * transaction.bytes,
         frozen_now_ms,
         gauges,
     };

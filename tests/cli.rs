@@ -25,7 +25,10 @@ fn check(text: &str) -> (Option<i32>, String) {
     fs::write(&path, text).unwrap();
     let output = aqueduct(&["check", "-c", path.to_str().unwrap()]);
     let text = String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap();
-    (output.status.code(), text.replace(path.to_str().unwrap(), "config.toml"))
+    (
+        output.status.code(),
+        text.replace(path.to_str().unwrap(), "config.toml"),
+    )
 }
 
 fn pipeline(schema: &str, sql: &str) -> String {
@@ -38,7 +41,12 @@ fn pipeline(schema: &str, sql: &str) -> String {
 fn the_shipped_configuration_is_sound() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
     let output = aqueduct(&["check", "-c", path.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -49,7 +57,13 @@ fn a_bad_configuration_says_all_its_problems_with_line_and_remedy_and_exits_64()
     );
     let (code, said) = check(&text);
     assert_eq!(code, Some(64), "{said}");
-    for part in ["config.toml:2:", "did you mean \"brokers\"?", "config.toml:4:", "config.toml:5:", "3 problems"] {
+    for part in [
+        "config.toml:2:",
+        "did you mean \"brokers\"?",
+        "config.toml:4:",
+        "config.toml:5:",
+        "3 problems",
+    ] {
         assert!(said.contains(part), "{part} is not in: {said}");
     }
 }
@@ -65,7 +79,10 @@ fn sql_whose_answer_depends_on_where_a_batch_ends_is_refused_with_its_line() {
     ] {
         let (code, said) = check(&pipeline(SCHEMA, sql));
         assert_eq!(code, Some(64), "{sql}: {said}");
-        assert!(said.contains("config.toml:9:") && said.contains("1 problem"), "{sql}: {said}");
+        assert!(
+            said.contains("config.toml:9:") && said.contains("1 problem"),
+            "{sql}: {said}"
+        );
     }
 }
 
@@ -89,7 +106,10 @@ fn wrong_usage_exits_64_and_help_exits_0() {
     assert_eq!(aqueduct(&["run", "--twice"]).status.code(), Some(64));
     assert_eq!(aqueduct(&["--help"]).status.code(), Some(0));
     assert_eq!(aqueduct(&["--version"]).status.code(), Some(0));
-    assert_eq!(aqueduct(&["check", "-c", "/nowhere/config.toml"]).status.code(), Some(64));
+    assert_eq!(
+        aqueduct(&["check", "-c", "/nowhere/config.toml"]).status.code(),
+        Some(64)
+    );
 }
 
 #[test]
@@ -97,7 +117,14 @@ fn status_without_a_daemon_exits_69_and_names_the_address() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
     // Port 9 (discard) is not a daemon of ours.
-    fs::write(&path, format!("[daemon]\nhttp = \"127.0.0.1:9\"\n{}", pipeline(SCHEMA, "SELECT id FROM records"))).unwrap();
+    fs::write(
+        &path,
+        format!(
+            "[daemon]\nhttp = \"127.0.0.1:9\"\n{}",
+            pipeline(SCHEMA, "SELECT id FROM records")
+        ),
+    )
+    .unwrap();
     let output = aqueduct(&["status", "-c", path.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(69));
     assert!(String::from_utf8_lossy(&output.stderr).contains("127.0.0.1:9"));
@@ -115,5 +142,8 @@ fn check_live_says_that_nobody_is_there_and_exits_69() {
     let output = aqueduct(&["check", "--live", "-c", path.to_str().unwrap()]);
     let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(69), "{said}");
-    assert!(said.contains("PROBLEM: PostgreSQL") && !said.contains("topsecret"), "{said}");
+    assert!(
+        said.contains("PROBLEM: PostgreSQL") && !said.contains("topsecret"),
+        "{said}"
+    );
 }

@@ -10,7 +10,7 @@ use crate::{
     api::http::HttpSource,
     config::settings::{Brokers, Pipeline, PostgresUrl, Settings, Source},
     log::{
-        Log, TopicSpec,
+        Log, LogError, TopicSpec,
         embedded::{EmbeddedLog, Retention},
         kafka::KafkaLog,
     },
@@ -122,16 +122,21 @@ pub(super) async fn migrate(
     }
 }
 
-/// Opens the log that the configuration names.
-pub(super) fn open_log(settings: &Settings, log: &Logger) -> Result<Arc<dyn Log>, StartError> {
-    let opened: Result<Arc<dyn Log>, _> = match &settings.kafka.brokers {
-        Brokers::Embedded => EmbeddedLog::open(&settings.daemon.state_dir.join("log.redb"), Retention::default())
-            .map(|log| Arc::new(log) as Arc<dyn Log>),
-        Brokers::Hosts(brokers) => {
-            KafkaLog::new(brokers, &settings.kafka.properties, log.clone()).map(|log| Arc::new(log) as Arc<dyn Log>)
+/// Opens the log that the configuration names. Giving back the space of a large file takes its time.
+pub(super) async fn open_log(settings: &Settings, log: &Logger) -> Result<Arc<dyn Log>, StartError> {
+    let (kafka, file) = (settings.kafka.clone(), settings.daemon.state_dir.join("log.redb"));
+    let log = log.clone();
+    let open = move || -> Result<Arc<dyn Log>, LogError> {
+        match &kafka.brokers {
+            Brokers::Embedded => Ok(Arc::new(EmbeddedLog::open(&file, Retention::default())?)),
+            Brokers::Hosts(brokers) => Ok(Arc::new(KafkaLog::new(brokers, &kafka.properties, log)?)),
         }
     };
-    opened.map_err(|error| refused("the log")(error.into()))
+    tokio::task::spawn_blocking(open)
+        .await
+        .map_err(BoxError::from)
+        .and_then(|opened| opened.map_err(BoxError::from))
+        .map_err(refused("the log"))
 }
 
 /// Puts together what the actors of a pipeline share.

@@ -110,7 +110,7 @@ impl Daemon {
         if settings.postgres.migrate {
             building::migrate(settings, &connect, log, cancel).await?;
         }
-        let kafka_or_file = building::open_log(settings, log)?;
+        let kafka_or_file = building::open_log(settings, log).await?;
         let mut root = Root::new(log);
         let mut pipelines = Vec::new();
         for (pipeline, program) in settings.pipelines.iter().zip(programs) {

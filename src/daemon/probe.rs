@@ -2,9 +2,10 @@
 //!
 //! Nothing here trusts the actors' memory: `--once` ends because the database and the log say that everything is there.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{RunningPipeline, building::LOOK};
 use crate::{
@@ -15,6 +16,9 @@ use crate::{
     supervision::BoxError,
     topology::Wiring,
 };
+
+/// See [`Probe::standing_gap`]; Kafka ends an open transaction after 60 s, and looks every 10 s.
+const GAP_STANDS: Duration = Duration::from_secs(75);
 
 /// One partition's distance to the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +59,7 @@ pub struct Probe {
     spec: TopicSpec,
     source: Option<Arc<HttpSource>>,
     frozen_now_ms: Option<i64>,
+    gap: Option<(String, Instant)>,
     session: Option<Session>,
     inspector: Option<Arc<dyn Inspector>>,
 }
@@ -67,6 +72,7 @@ impl Probe {
             spec: wiring.spec.clone(),
             source: wiring.source.clone(),
             frozen_now_ms: wiring.frozen_now_ms,
+            gap: None,
             session: None,
             inspector: None,
         }
@@ -79,6 +85,22 @@ impl Probe {
             self.session = None;
         }
         report
+    }
+
+    /// A gap counts once it has stood still for longer than any transaction can be open: the markers of one transaction
+    /// reach its partitions one after the other, and the parts of a report are read one after the other.
+    fn standing_gap(&mut self, gap: Option<String>) -> Option<String> {
+        let Some(gap) = gap else {
+            self.gap = None;
+            return None;
+        };
+        match &self.gap {
+            Some((known, since)) if *known == gap => (since.elapsed() >= GAP_STANDS).then_some(gap),
+            _ => {
+                self.gap = Some((gap, Instant::now()));
+                None
+            }
+        }
     }
 
     fn try_read(&mut self) -> Result<PipelineReport, BoxError> {
@@ -155,7 +177,7 @@ impl Probe {
             pending,
             tables,
         };
-        let gap = ledger.gap().filter(|_| drained && source_at_end);
+        let gap = self.standing_gap(ledger.gap().filter(|_| drained && source_at_end));
         Ok(PipelineReport {
             name: self.spec.pipeline.to_string(),
             ledger,
@@ -175,6 +197,8 @@ pub(super) async fn drained(pipeline: &Arc<RunningPipeline>) -> PipelineReport {
         if let Ok(Ok(report)) = report
             && report.source_at_end
             && report.drained
+            // Not yet, or for good.
+            && (report.ledger.gap().is_none() || report.gap.is_some())
         {
             return report;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use slog::Logger;
 
-use crate::supervision::BranchStatus;
+use crate::supervision::{BranchState, BranchStatus};
 
 /// Feeds systemd's watchdog, if it is armed, for as long as `status` shows that every branch moves or waits as declared.
 /// Never returns; returns at once where no watchdog is armed.
@@ -16,12 +16,15 @@ pub async fn feed_watchdog(status: impl Fn() -> Vec<BranchStatus>, log: &Logger)
     let mut interval = tokio::time::interval((limit / 3).max(Duration::from_millis(100)));
     loop {
         interval.tick().await;
-        let beats: Vec<_> = status()
+        let branches = status();
+        let beats: Vec<_> = branches
             .iter()
             .map(|branch| (branch.name.clone(), branch.beats()))
             .collect();
-        // A daemon in which nothing at all moves is stuck; which actor it is, its supervisor finds out.
-        if beats != before
+        // A daemon in which nothing at all moves is stuck; which actor it is, its supervisor finds out. Where a branch is
+        // parked or between two lives, its supervisor is at work by the clock.
+        let supervised = branches.iter().any(|branch| branch.state != BranchState::Running);
+        if (beats != before || supervised)
             && let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Watchdog])
         {
             slog::warn!(log, "cannot feed systemd's watchdog"; "reason" => %error);

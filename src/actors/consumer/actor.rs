@@ -56,6 +56,8 @@ pub struct Consumer {
     /// Revocations that wait for batches to settle.
     leaving: Vec<Leaving>,
     num_tickets: u64,
+    /// Asked to stop: nothing new is begun.
+    stopping: bool,
     crew: Option<Crew>,
 }
 
@@ -71,6 +73,8 @@ enum Partition {
     Reading {
         claim: Arc<Claim>,
         in_flight: usize,
+        /// The log has no more of what comes next: claim again once everything before is settled.
+        out_of_range: bool,
         _seat: Seat,
     },
     /// Not read: its position is lost. Only `offsets skip` or a restart leads on.
@@ -93,7 +97,10 @@ pub(super) enum News {
         claimed: Claimed,
     },
     Batch(Box<RawBatch>),
-    OutOfRange(i32),
+    OutOfRange {
+        partition: i32,
+        epoch: i64,
+    },
     TopicReplaced {
         claimed: TopicId,
         found: TopicId,
@@ -111,6 +118,7 @@ impl Consumer {
             partitions,
             leaving,
             num_tickets: 0,
+            stopping: false,
             crew: None,
         }
     }
@@ -127,6 +135,9 @@ impl Consumer {
     }
 
     fn claim(&mut self, partition: i32) {
+        if self.stopping {
+            return;
+        }
         let ticket = self.ticket();
         self.partitions.insert(partition, Partition::Claiming { ticket });
         self.settings.gauges.partition_state(partition, true, "claiming");
@@ -139,7 +150,7 @@ impl Consumer {
         let Some(Partition::Claiming { ticket: waiting }) = self.partitions.get(&partition) else {
             return;
         };
-        if *waiting != ticket {
+        if *waiting != ticket || self.stopping {
             return;
         }
         match claimed {
@@ -172,6 +183,7 @@ impl Consumer {
                     Partition::Reading {
                         claim,
                         in_flight: 0,
+                        out_of_range: false,
                         _seat: seat,
                     },
                 );
@@ -194,6 +206,9 @@ impl Consumer {
             self.settings
                 .gauges
                 .partition_state(*partition, false, "with another consumer");
+            if let Some(crew) = &self.crew {
+                crew.claims.forget(*partition);
+            }
             if let Some(Partition::Reading {
                 claim,
                 in_flight: num @ 1..,
@@ -229,7 +244,7 @@ impl Consumer {
         let Some(Partition::Reading { claim, in_flight, .. }) = self.partitions.get_mut(&partition) else {
             return;
         };
-        if claim.epoch != epoch {
+        if claim.epoch != epoch || self.stopping {
             return;
         }
         *in_flight += 1;
@@ -238,9 +253,8 @@ impl Consumer {
         let reply = transformer.send(Transform(batch)).into_actor(self);
         ctx.spawn(reply.map(move |reply, consumer: &mut Self, ctx| {
             // A closed mailbox: the transformer has ended, and this consumer is restarted after it.
-            if let Ok(reply) = reply {
-                consumer.heard(partition, epoch, num_records, reply, ctx);
-            }
+            let reply = reply.unwrap_or(Err(Refused::Lost));
+            consumer.heard(partition, epoch, num_records, reply, ctx);
         }));
     }
 
@@ -264,14 +278,23 @@ impl Consumer {
             });
         }
         self.heard_leaving((partition, epoch));
-        let Some(Partition::Reading { claim, in_flight, .. }) = self.partitions.get_mut(&partition) else {
+        let Some(Partition::Reading {
+            claim,
+            in_flight,
+            out_of_range,
+            ..
+        }) = self.partitions.get_mut(&partition)
+        else {
             return;
         };
         if claim.epoch != epoch {
             return;
         }
         *in_flight = in_flight.saturating_sub(1);
+        let read_no_further = *out_of_range && *in_flight == 0;
         match reply {
+            _ if self.stopping => {}
+            Ok(_) if read_no_further => self.claim(partition),
             Ok(_) => {}
             Err(Refused::WentBack) => {
                 slog::warn!(self.life.log(), "PostgreSQL went back to an earlier offset; claiming again"; "partition" => partition);
@@ -312,6 +335,27 @@ impl Consumer {
             .for_each(|leaving| self.order(Order::Release(leaving.partitions)));
     }
 
+    /// What comes next is not in the log. The batches before it are, in memory: a claim would fence them.
+    fn out_of_range(&mut self, partition: i32, epoch: i64) {
+        let state = self.partitions.get_mut(&partition);
+        let Some(Partition::Reading {
+            claim,
+            in_flight,
+            out_of_range,
+            ..
+        }) = state
+        else {
+            return;
+        };
+        if claim.epoch == epoch {
+            *out_of_range = true;
+            // A new claim finds out which offsets are gone, and says so.
+            if *in_flight == 0 {
+                self.claim(partition);
+            }
+        }
+    }
+
     fn topic_replaced(&mut self, claimed: TopicId, found: TopicId) {
         let affected: Vec<i32> = self
             .partitions
@@ -335,6 +379,7 @@ impl Consumer {
 
     /// An ordered stop: read no further, hear what is in flight, then end.
     fn wind_down(&mut self, ctx: &mut Context<Self>) {
+        self.stopping = true;
         let partitions: Vec<i32> = self.partitions.keys().copied().collect();
         self.order(Order::Leave(partitions));
         ctx.run_interval(Duration::from_millis(20), |consumer, ctx| {
@@ -409,8 +454,7 @@ impl StreamHandler<News> for Consumer {
                 claimed,
             } => self.claimed(partition, ticket, claimed),
             News::Batch(batch) => self.send(*batch, ctx),
-            // A new claim finds out which offsets are gone, and says so.
-            News::OutOfRange(partition) => self.claim(partition),
+            News::OutOfRange { partition, epoch } => self.out_of_range(partition, epoch),
             News::TopicReplaced { claimed, found } => self.topic_replaced(claimed, found),
         }
     }

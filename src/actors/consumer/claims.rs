@@ -1,8 +1,9 @@
 //! The thread that claims partitions in PostgreSQL, off the polling thread: the group goes on while PostgreSQL is slow.
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     time::Duration,
@@ -39,8 +40,15 @@ struct Order {
     ticket: u64,
 }
 
+/// The tickets of claims that are still wanted, by partition. The thread looks at it right before it bumps the epoch: a claim
+/// of a partition that has moved on meanwhile would push its new owner out.
+pub(super) type Wanted = Arc<Mutex<HashMap<i32, u64>>>;
+
 /// Orders claims.
-pub(super) struct Claims(Sender<Order>);
+pub(super) struct Claims {
+    orders: Sender<Order>,
+    wanted: Wanted,
+}
 
 /// Who claims, and from where.
 pub(super) struct ClaimSettings {
@@ -54,28 +62,37 @@ impl Claims {
     /// Starts the thread.
     pub(super) fn spawn(life: &Life, settings: ClaimSettings, news: UnboundedSender<News>) -> Self {
         let (sender, inbox) = channel();
+        let wanted = Wanted::default();
+        let looking = wanted.clone();
         let claiming = life.clone();
         let started = life.thread("claims", move |cancel| {
-            if let Err(error) = claim_for_ever(&claiming, &settings, &inbox, &news, &cancel) {
+            if let Err(error) = claim_for_ever(&claiming, &settings, &looking, &inbox, &news, &cancel) {
                 claiming.fail(error);
             }
         });
         if let Err(error) = started {
             life.fail(error);
         }
-        Self(sender)
+        Self { orders: sender, wanted }
     }
 
     /// Claims a partition; the answer comes as [`News::Claimed`] with the same ticket.
     pub(super) fn order(&self, partition: i32, ticket: u64) {
+        lock(&self.wanted).insert(partition, ticket);
         // A thread that has ended has failed this life already.
-        let _ = self.0.send(Order { partition, ticket });
+        let _ = self.orders.send(Order { partition, ticket });
+    }
+
+    /// The partition is not ours any more: a claim that has not begun is not made.
+    pub(super) fn forget(&self, partition: i32) {
+        lock(&self.wanted).remove(&partition);
     }
 }
 
 fn claim_for_ever(
     life: &Life,
     settings: &ClaimSettings,
+    wanted: &Wanted,
     inbox: &Receiver<Order>,
     news: &UnboundedSender<News>,
     cancel: &Cancel,
@@ -93,7 +110,8 @@ fn claim_for_ever(
             if cancel.is_cancelled() {
                 return Ok(());
             }
-            let error: BoxError = match claim(settings, inspector.as_ref(), &mut session, partition) {
+            let is_wanted = || lock(wanted).get(&partition) == Some(&ticket);
+            let error: BoxError = match claim(settings, inspector.as_ref(), &mut session, partition, &is_wanted) {
                 Ok(claimed) => break claimed,
                 Err(ClaimError::Store(error)) if error.verdict() == Verdict::Retry => error.into(),
                 Err(ClaimError::Log(error)) if error.verdict() == Verdict::Retry => error.into(),
@@ -108,6 +126,7 @@ fn claim_for_ever(
                 .wait(format!("a claim of partition {partition}: {reason}"));
             backoff.block(cancel);
         };
+        let Some(claimed) = claimed else { continue };
         if news
             .unbounded_send(News::Claimed {
                 partition,
@@ -133,7 +152,8 @@ fn claim(
     inspector: &dyn Inspector,
     session: &mut Option<Session>,
     partition: i32,
-) -> Result<Claimed, ClaimError> {
+    is_wanted: &dyn Fn() -> bool,
+) -> Result<Option<Claimed>, ClaimError> {
     let spec = &settings.spec;
     let topic_id = inspector.topic_id().map_err(ClaimError::Log)?;
     let bounds = inspector.bounds(partition).map_err(ClaimError::Log)?;
@@ -141,6 +161,9 @@ fn claim(
         Some(session) => session,
         None => session.insert(Session::connect(&settings.connect, &settings.owner).map_err(ClaimError::Store)?),
     };
+    if !is_wanted() {
+        return Ok(None);
+    }
     let key = PartitionKey {
         pipeline: spec.pipeline.clone(),
         topic: spec.topic.clone(),
@@ -148,28 +171,34 @@ fn claim(
     };
     let claimed = offsets::claim(session, &key, topic_id, bounds.low, &settings.owner).map_err(ClaimError::Store)?;
     let next_offset = claimed.next_offset;
+    // Asked again: an earlier owner may have moved the offset until the claim, and now nobody else can.
+    let bounds = inspector.bounds(partition).map_err(ClaimError::Log)?;
     if claimed.recorded_topic_id != topic_id {
-        return Ok(Claimed::Stopped(format!(
+        return Ok(Some(Claimed::Stopped(format!(
             "topic {} was deleted and created again (its identity was {} and is {topic_id}): what the old one held from offset \
              {next_offset} on is lost to this pipeline",
             spec.topic, claimed.recorded_topic_id
-        )));
+        ))));
     }
     if next_offset < bounds.low {
-        return Ok(Claimed::Stopped(format!(
+        return Ok(Some(Claimed::Stopped(format!(
             "offsets {next_offset} to {} are gone: retention has passed them before they were loaded",
             bounds.low - 1
-        )));
+        ))));
     }
     if next_offset > bounds.last_stable {
-        return Ok(Claimed::Stopped(format!(
+        return Ok(Some(Claimed::Stopped(format!(
             "the log ends at offset {} but {next_offset} was loaded already: the log has lost its end",
             bounds.last_stable
-        )));
+        ))));
     }
-    Ok(Claimed::At {
+    Ok(Some(Claimed::At {
         topic_id,
         epoch: claimed.epoch,
         next_offset,
-    })
+    }))
+}
+
+fn lock(wanted: &Wanted) -> MutexGuard<'_, HashMap<i32, u64>> {
+    wanted.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -76,7 +76,11 @@ pub(super) fn spawn(life: &Life, settings: ReaderSettings, news: UnboundedSender
     let reading = life.clone();
     let started = life.thread("reader", move |cancel| {
         let _ = tell_thread.send(std::thread::current());
-        let reader = open(&settings, &cancel).map(|member| Reader {
+        let opened = {
+            let _waiting = reading.progress().wait("the log to have the topic ready");
+            open(&settings, &cancel)
+        };
+        let reader = opened.map(|member| Reader {
             settings: &settings,
             member,
             readings: HashMap::new(),
@@ -122,7 +126,8 @@ impl Reader<'_> {
         let _work = progress.work();
         let mut buffer = Vec::new();
         while !cancel.is_cancelled() {
-            progress.mark();
+            // A sign of life, no achievement: what is settled is marked by the actor.
+            progress.beat();
             let mut busy = false;
             loop {
                 match inbox.try_recv() {
@@ -224,7 +229,10 @@ impl Reader<'_> {
             let _ = self.news.unbounded_send(News::Batch(Box::new(batch)));
         }
         if outcome == ReadOutcome::OutOfRange && self.silent.insert(partition) {
-            let _ = self.news.unbounded_send(News::OutOfRange(partition));
+            let _ = self.news.unbounded_send(News::OutOfRange {
+                partition,
+                epoch: reading.claim.epoch,
+            });
         }
         Ok(any)
     }

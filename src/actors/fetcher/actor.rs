@@ -19,6 +19,8 @@ pub struct FetcherSettings {
     pub source: Arc<HttpSource>,
     /// So many records may be unanswered in a shard before the next page is fetched.
     pub max_unanswered_records: usize,
+    /// And so many bytes of them.
+    pub max_unanswered_bytes: usize,
     /// For `--once`: the moment from which a sweep counts as due, in milliseconds since 1970; a finished sweep is not
     /// begun again within the run. `None` = the clock.
     pub frozen_now_ms: Option<i64>,

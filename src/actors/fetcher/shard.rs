@@ -31,6 +31,7 @@ pub(super) enum Stopped {
 /// A page that was sent: its number of records, and the reply to come.
 struct Unanswered {
     num_records: usize,
+    size_bytes: usize,
     reply: LocalBoxFuture<'static, Result<Result<Delivered, Refused>, MailboxError>>,
 }
 
@@ -42,6 +43,7 @@ pub(super) struct ShardLoop {
     cursor: Value,
     unanswered: VecDeque<Unanswered>,
     unanswered_records: usize,
+    unanswered_bytes: usize,
 }
 
 impl ShardLoop {
@@ -55,6 +57,7 @@ impl ShardLoop {
             cursor,
             unanswered: VecDeque::new(),
             unanswered_records: 0,
+            unanswered_bytes: 0,
         }
     }
 
@@ -65,8 +68,11 @@ impl ShardLoop {
     }
 
     async fn fetch_for_ever(&mut self) -> Result<std::convert::Infallible, Stopped> {
+        let progress = self.life.progress().clone();
         loop {
-            while self.unanswered_records > self.settings.max_unanswered_records {
+            while self.unanswered_records > self.settings.max_unanswered_records
+                || self.unanswered_bytes > self.settings.max_unanswered_bytes
+            {
                 self.hear_oldest().await?;
             }
             let cursor = Some(&self.cursor).filter(|cursor| !cursor.is_null());
@@ -83,11 +89,13 @@ impl ShardLoop {
                 Next::WaitUntil(due_ms) => {
                     self.hear_all().await?;
                     self.say(format!("waiting until {}", readable(due_ms)));
+                    let _waiting = progress.wait("the next sweep");
                     self.sleep_until(due_ms).await?;
                 }
                 Next::Finished => {
                     self.hear_all().await?;
                     self.say("finished");
+                    let _waiting = progress.wait("nothing: the source is at its end");
                     self.lent.lease.revoked.cancelled().await;
                     return Err(Stopped::Lost);
                 }
@@ -113,10 +121,8 @@ impl ShardLoop {
         let mut waiting = None;
         let mut report = |attempt: Attempt<'_>| {
             waiting = match attempt {
-                Attempt::Started { .. } => {
-                    progress.beat();
-                    None
-                }
+                // Bounded by the deadline of the request, which may be longer than `stall_after`.
+                Attempt::Started { .. } => Some(progress.wait("the API to answer")),
                 Attempt::RateLimited { .. } => Some(progress.wait("the rate limit of the source")),
                 Attempt::Waiting { error, .. } => Some(progress.wait(format!("the API: {}", chain(error)))),
                 Attempt::Done { .. } => {
@@ -125,18 +131,16 @@ impl ShardLoop {
                 }
             };
         };
-        let work = progress.work();
         let fetched = tokio::select! {
             () = revoked.cancelled() => return Err(Stopped::Lost),
             fetched = self.settings.source.fetch(&self.lent.shard, request, &mut report) => fetched,
         };
-        drop(work);
         fetched.map_err(stopped)
     }
 
     fn send(&mut self, fetched: Fetched) {
-        let num_records = fetched.records.len();
-        self.settings.gauges.page_fetched(num_records, fetched.size_bytes);
+        let (num_records, size_bytes) = (fetched.records.len(), fetched.size_bytes);
+        self.settings.gauges.page_fetched(num_records, size_bytes);
         let page = Page {
             shard: self.lent.shard.clone(),
             cursor_before: std::mem::replace(&mut self.cursor, fetched.cursor_after.clone()),
@@ -146,15 +150,26 @@ impl ShardLoop {
         // Pushed into the producer's mailbox here and now, so that pages keep their order.
         let request = self.produce.send(Produce(page));
         let reply = Box::pin(request);
-        self.unanswered.push_back(Unanswered { num_records, reply });
+        self.unanswered.push_back(Unanswered {
+            num_records,
+            size_bytes,
+            reply,
+        });
+        self.unanswered_bytes += size_bytes;
         self.unanswered_records += num_records.max(1);
     }
 
     async fn hear_oldest(&mut self) -> Result<(), Stopped> {
-        let Some(Unanswered { num_records, reply }) = self.unanswered.pop_front() else {
+        let Some(Unanswered {
+            num_records,
+            size_bytes,
+            reply,
+        }) = self.unanswered.pop_front()
+        else {
             return Ok(());
         };
         self.unanswered_records -= num_records.max(1);
+        self.unanswered_bytes -= size_bytes;
         match reply.await {
             Ok(Ok(Delivered { .. })) => {
                 self.life.progress().mark();

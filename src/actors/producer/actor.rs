@@ -31,10 +31,19 @@ pub struct ProducerSettings {
     pub log: Arc<dyn Log>,
     /// The pipeline's topics.
     pub spec: TopicSpec,
-    /// A transaction takes further pages until it has this many records.
-    pub transaction_records: usize,
+    /// When a transaction takes no further pages.
+    pub transaction: Transaction,
     /// Live numbers for status and progress.
     pub gauges: Arc<Gauges>,
+}
+
+/// How large a transaction may grow by further pages.
+#[derive(Clone, Copy, Debug)]
+pub struct Transaction {
+    /// Records.
+    pub records: usize,
+    /// Bytes of payloads: a transaction has to reach the broker within its time-out.
+    pub bytes: usize,
 }
 
 /// See [`super`].
@@ -173,6 +182,9 @@ impl Actor for Producer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        // Without a bound a message is in the mailbox as soon as it is sent, and pages keep their order; the fetchers'
+        // limit on unanswered pages is the bound.
+        ctx.set_mailbox_capacity(0);
         let (news, inbox) = unbounded();
         ctx.add_stream(inbox);
         membership::spawn(

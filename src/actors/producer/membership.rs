@@ -7,7 +7,7 @@ use futures::channel::mpsc::UnboundedSender;
 
 use crate::{
     log::{Cancel, IngestEvent, Log, LogError, TopicSpec},
-    supervision::Life,
+    supervision::{Life, Progress},
 };
 
 use super::actor::News;
@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_millis(100);
 pub(super) fn spawn(life: &Life, log: Arc<dyn Log>, spec: TopicSpec, news: UnboundedSender<News>) {
     let failing = life.clone();
     let started = life.thread("membership", move |cancel: Cancel| {
-        if let Err(error) = poll_for_ever(log.as_ref(), &spec, &news, &cancel)
+        if let Err(error) = poll_for_ever(log.as_ref(), &spec, &news, failing.progress(), &cancel)
             && !cancel.is_cancelled()
         {
             failing.fail(error);
@@ -34,11 +34,15 @@ fn poll_for_ever(
     log: &dyn Log,
     spec: &TopicSpec,
     news: &UnboundedSender<News>,
+    progress: &Progress,
     cancel: &Cancel,
 ) -> Result<(), LogError> {
     let thread = std::thread::current();
-    log.prepare(spec, cancel)?;
-    let mut member = log.join_ingest(spec, Arc::new(move || thread.unpark()))?;
+    let mut member = {
+        let _waiting = progress.wait("the log to have the topics ready");
+        log.prepare(spec, cancel)?;
+        log.join_ingest(spec, Arc::new(move || thread.unpark()))?
+    };
     while !cancel.is_cancelled() {
         let events = member.poll(POLL)?;
         let idle = events.is_empty();

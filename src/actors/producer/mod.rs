@@ -14,4 +14,4 @@ mod envelope;
 mod membership;
 mod shard;
 
-pub use actor::{Producer, ProducerSettings};
+pub use actor::{Producer, ProducerSettings, Transaction};

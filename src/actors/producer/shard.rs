@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
-    actor::{News, ProducerSettings},
+    actor::{News, ProducerSettings, Transaction},
     envelope,
 };
 use crate::{
@@ -50,6 +50,7 @@ struct Gathered {
     pages: Vec<Page>,
     answers: Vec<oneshot::Sender<Result<Delivered, Refused>>>,
     num_records: usize,
+    size_bytes: usize,
     /// A `TellCursor` came after these pages.
     tell_cursor: bool,
 }
@@ -57,13 +58,14 @@ struct Gathered {
 impl Gathered {
     fn push(&mut self, page: Page, answer: oneshot::Sender<Result<Delivered, Refused>>) {
         self.num_records += page.records.len();
+        self.size_bytes += page.size_bytes();
         self.pages.push(page);
         self.answers.push(answer);
     }
 
     /// Answers all pages and forgets them.
     fn settle(&mut self, delivered: bool) {
-        self.num_records = 0;
+        (self.num_records, self.size_bytes) = (0, 0);
         for (page, answer) in self.pages.drain(..).zip(self.answers.drain(..)) {
             let reply = if delivered {
                 Ok(Delivered {
@@ -92,7 +94,6 @@ impl ShardThread {
             ..Gathered::default()
         };
         while wanted() {
-            let num_polls = self.own.num_polls();
             let opened = {
                 let _waiting = self.progress.wait("the log to open the shard");
                 let ShardThread {
@@ -105,7 +106,7 @@ impl ShardThread {
                 Ok(()) => break,
                 Err(error) if error.verdict() == Verdict::Lost => {
                     slog::info!(self.log, "the shard was fenced"; "shard" => %self.shard, "reason" => %error);
-                    self.wait_for_fresh_knowledge(num_polls, &wanted);
+                    self.wait_for_fresh_knowledge(&wanted);
                 }
                 Err(error) => return Err(error),
             }
@@ -116,7 +117,8 @@ impl ShardThread {
 
     /// A fenced writer re-opens only after a heartbeat, and when the group has been polled since: a process that was
     /// stopped for a while would otherwise push the rightful owner out.
-    fn wait_for_fresh_knowledge(&self, num_polls: u64, wanted: &dyn Fn() -> bool) {
+    fn wait_for_fresh_knowledge(&self, wanted: &dyn Fn() -> bool) {
+        let num_polls = self.own.num_polls();
         let started = tokio::time::Instant::now();
         while wanted() && (started.elapsed() < self.heartbeat || self.own.num_polls() == num_polls) {
             std::thread::park_timeout(LOOK.min(self.heartbeat));
@@ -202,7 +204,8 @@ impl ShardThread {
                     }
                 }
             }
-            if gathered.num_records >= self.settings.transaction_records {
+            let Transaction { records, bytes } = self.settings.transaction;
+            if gathered.num_records >= records || gathered.size_bytes >= bytes {
                 return true;
             }
             match inbox.try_recv() {
@@ -213,7 +216,8 @@ impl ShardThread {
     }
 
     fn commit(&self, writer: &mut dyn ShardWriter, gathered: &mut Gathered, cancel: &Cancel) -> Result<(), LogError> {
-        let _work = self.progress.work();
+        // Not work in hand: while the log is away the commit is repeated, for as long as it takes, in bounded calls.
+        let _waiting = self.progress.wait("the log to commit");
         let max_record_bytes = writer.max_record_bytes();
         let oversized = gathered.pages.iter_mut().flat_map(|page| &mut page.records);
         for record in oversized.filter(|record| envelope::is_too_large(record, max_record_bytes)) {

@@ -132,6 +132,12 @@ fn run(
 
 impl Actor for Transformer {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Without a bound a message is in the mailbox as soon as it is sent, and batches keep their order; the consumers'
+        // limit on unsettled batches is the bound.
+        ctx.set_mailbox_capacity(0);
+    }
 }
 
 impl Handler<Transform> for Transformer {
@@ -150,7 +156,7 @@ impl Handler<Transform> for Transformer {
                     match request.await {
                         Ok(reply) => reply,
                         // The writer has ended; this transformer and its consumer are restarted after it.
-                        Err(_) => std::future::pending().await,
+                        Err(_) => Err(Refused::Lost),
                     }
                 })
             }

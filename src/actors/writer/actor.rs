@@ -61,6 +61,11 @@ impl Writer {
 
 impl Actor for Writer {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // As in the transformer: batches keep their order, the consumers' limit is the bound.
+        ctx.set_mailbox_capacity(0);
+    }
 }
 
 impl Handler<Write> for Writer {

@@ -70,10 +70,11 @@ impl Desk {
         let mut backoff = Backoff::outage();
         let mut outage: Option<WaitGuard> = None;
         while let Some(part) = parts.front_mut() {
-            let attempt = outage.as_ref().map(WaitGuard::attempt);
-            let work = progress.work();
+            // Not work in hand: many statements in a row, each bounded by the session's time-outs, may take longer than
+            // `stall_after` and are no stall.
+            let writing = progress.wait("PostgreSQL to take a batch");
             let outcome = self.attempt(part);
-            drop((work, attempt));
+            drop(writing);
             let error = match outcome {
                 Ok(Outcome::Settled { dead, .. }) => {
                     self.brake.count(dead.len());
@@ -97,8 +98,10 @@ impl Desk {
             };
             part.commit_unknown |= matches!(error, StoreError::Commit { .. });
             match error.remedy(false) {
-                Remedy::RetryAnew => {}
+                Remedy::RetryAnew => part.was_too_large = false,
                 // Once more as it is: the shortage may be over. Then in halves; a single record is at fault itself.
+                // A commit whose answer is unknown is settled before anything else.
+                Remedy::RetrySmaller if part.commit_unknown => {}
                 Remedy::RetrySmaller if !part.was_too_large => part.was_too_large = true,
                 Remedy::RetrySmaller => match part.batch.split() {
                     None => part.batch.reject_if_too_large = true,

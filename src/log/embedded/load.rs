@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::{
     group::Group,
     storage::{Storage, Topic},
@@ -18,8 +20,9 @@ use crate::{
     model::LogRecord,
 };
 
-/// Retention runs once a partition has settled this many records more.
-const RETAIN_EVERY: i64 = 100_000;
+/// Retention takes only what was settled this long ago, and runs as often: PostgreSQL may commit asynchronously, and a crash
+/// of it may take the last moments back. It reads them again here, for there is nobody else who has them.
+const SETTLED_FOR_GOOD: Duration = Duration::from_secs(30);
 
 pub(super) struct Member {
     storage: Arc<Storage>,
@@ -37,7 +40,7 @@ struct Reading {
     /// Decoded, but beyond the last read's limit.
     rest: VecDeque<LogRecord>,
     end_told: Option<i64>,
-    retained_at: i64,
+    settled: (Instant, i64),
 }
 
 impl Member {
@@ -91,7 +94,7 @@ impl LoadMember for Member {
                     end,
                     rest,
                     end_told,
-                    retained_at: *next,
+                    settled: (Instant::now(), *next),
                 },
             );
         }
@@ -144,11 +147,11 @@ impl LoadMember for Member {
         let Some(reading) = self.reading.get_mut(&partition) else {
             return;
         };
-        if next_offset - reading.retained_at >= RETAIN_EVERY {
-            reading.retained_at = next_offset;
+        if reading.settled.0.elapsed() >= SETTLED_FOR_GOOD {
+            let settled = std::mem::replace(&mut reading.settled, (Instant::now(), next_offset)).1;
             let now_ms = chrono::Utc::now().timestamp_millis();
             // Retention that fails is tried again after the next records; it holds up nothing.
-            let _ = self.storage.retain(&self.topic, partition, next_offset, now_ms);
+            let _ = self.storage.retain(&self.topic, partition, settled, now_ms);
         }
     }
 }

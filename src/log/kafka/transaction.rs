@@ -222,7 +222,14 @@ impl Transaction<'_> {
                     }
                     wait::pause(self.cancel, TRY / 10);
                 }
-                _ => return Err(self.obstacle(OPERATION, problem)),
+                // It may have gone in all the same: a coordinator that restarts can answer the repeated call with an error
+                // after it has committed. An abort would then undo nothing, and the same pages would go in twice. So
+                // the client is dropped, and the cursor decides.
+                Class::Abort => {
+                    info!(self.log, "the outcome of a commit is unknown"; "cause" => %problem);
+                    return Err(Obstacle::Spent(self.place.lost()));
+                }
+                Class::Fatal | Class::Broken => return Err(self.obstacle(OPERATION, problem)),
             }
         }
     }
