@@ -150,14 +150,19 @@ impl Preparation<'_> {
         };
         match code {
             Code::InvalidReplicationFactor => {
-                let brokers = self
+                let found = self
                     .observer
                     .fetch_metadata(None, LIMIT)
-                    .map(|metadata| metadata.brokers().len());
-                let brokers = brokers.map_or_else(|_| "the brokers".to_owned(), |count| format!("{count} broker(s)"));
+                    .map_or(0, |metadata| metadata.brokers().len());
+                let wanted_brokers = usize::try_from(self.spec.replication).unwrap_or(1);
+                // Brokers that are only just coming back do not count yet: that is an outage.
+                if found == 0 || found >= wanted_brokers {
+                    let reason = "no broker can hold a replica now";
+                    return error::reported(operation, wanted.name, Code::BrokerNotAvailable, reason);
+                }
                 mismatch(format!(
-                    "cannot be created with replication {}: only {brokers} can hold a replica now; start more brokers or \
-                     lower `topic.replication`",
+                    "cannot be created with replication {}: only {found} broker(s) can hold a replica now; start more \
+                     brokers or lower `topic.replication`",
                     self.spec.replication
                 ))
             }
