@@ -4,14 +4,15 @@
 //! records, aborted transactions and cursors of older contents lie there too. So a window before the end is read, from an
 //! absolute offset, and widened when it holds none.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use rdkafka::{
     Message, Offset, TopicPartitionList, consumer::Consumer, error::KafkaError, types::RDKafkaErrorCode as Code,
 };
 
 use super::{
-    client::Observer,
+    client::{Observer, serve},
+    describe::LIMIT,
     error,
     wait::{self, SLICE},
 };
@@ -22,21 +23,22 @@ use crate::{
 
 const OPERATION: &str = "read cursor";
 
-/// How long a broker may take for one answer.
-pub(super) const LIMIT: Duration = Duration::from_secs(5);
-
 /// The first window. Each transaction leaves a cursor and a marker.
 const WINDOW: i64 = 500;
 
-/// The first offset that can be read, and the last stable one.
-pub(super) fn bounds(observer: &Observer, topic: &str, partition: i32) -> Result<Bounds, LogError> {
-    let place = || format!("{topic}[{partition}]");
-    match observer.fetch_watermarks(topic, partition, LIMIT) {
+/// The first offset that can be read, and the last stable one. `serve_queue` as in [`describe`](super::describe::describe).
+pub(super) fn bounds(observer: &Observer, topic: &str, partition: i32, serve_queue: bool) -> Result<Bounds, LogError> {
+    let (operation, place) = ("read offsets", format!("{topic}[{partition}]"));
+    let answer = observer.fetch_watermarks(topic, partition, LIMIT);
+    if serve_queue {
+        serve(observer);
+    }
+    match answer {
         // On a read_committed client the high watermark of this call is the last stable offset.
         Ok((low, last_stable)) => Ok(Bounds { low, last_stable }),
         Err(problem) => {
-            let fault = observer.context().take_fault("read offsets", &place());
-            Err(fault.unwrap_or_else(|| error::call("read offsets", place(), problem)))
+            let fault = observer.context().take_fault(operation, &place);
+            Err(fault.unwrap_or_else(|| error::call(operation, place, problem)))
         }
     }
 }
@@ -52,7 +54,7 @@ pub(super) fn read(
     let place = format!("{topic}[{}]", shard.number);
     let found = {
         let (observer, topic, partition) = (Arc::clone(observer), topic.clone(), shard.number);
-        wait::detached(cancel, move || bounds(&observer, &topic, partition))
+        wait::detached(cancel, move || bounds(&observer, &topic, partition, true))
     };
     let Bounds { low, last_stable } = found.ok_or_else(|| LogError::Cancelled {
         operation: OPERATION,

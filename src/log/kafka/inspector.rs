@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use rdkafka::consumer::Consumer;
 
 use super::{
-    client::{Clients, Observer, lock, serve},
+    client::{Clients, Observer, lock},
     close::close,
-    cursor_read::{self, LIMIT},
-    error,
-    topic_id::{self, Description},
+    cursor_read,
+    describe::describe,
+    topic_id::Description,
 };
 use crate::{
     log::{Bounds, Cancel, Inspector, LogError, TopicSpec},
@@ -17,6 +17,9 @@ use crate::{
 };
 
 /// See [`Inspector`]. Outages are errors with the verdict `Retry`, after 5 s.
+///
+/// A commit is answered before its markers are written: for some milliseconds (more on a busy broker) its records are not
+/// below the last stable offset and its cursor is not the last one. Opening the shard waits for that; asking does not.
 pub(super) struct KafkaInspector {
     clients: Clients,
     spec: TopicSpec,
@@ -52,29 +55,15 @@ impl KafkaInspector {
     }
 
     fn describe(&self) -> Result<Description, LogError> {
-        let (operation, topic) = ("describe topic", &*self.spec.topic);
         let observer = self.observer()?;
-        let answer = topic_id::describe(observer.client(), topic, LIMIT, &Cancel::new());
-        self.serve(&observer);
-        match answer {
-            Ok(Some(description)) => Ok(description),
-            Ok(None) => Err(LogError::Mismatch {
-                place: topic.to_owned(),
-                problem: "the topic does not exist any more; create it, or restart the pipeline, which creates it"
-                    .to_owned(),
-            }),
-            Err(problem) => {
-                let fault = observer.context().take_fault(operation, topic);
-                Err(fault.unwrap_or_else(|| error::reported(operation, topic, problem.code, problem.reason)))
-            }
-        }
-    }
-
-    /// Lets the client's log lines out, unless somebody polls it anyway: the reader would miss its records.
-    fn serve(&self, observer: &Observer) {
-        if let Ok(_reading) = self.reading.try_lock() {
-            serve(observer);
-        }
+        // Not while a cursor is read: the reader would miss its records.
+        let is_free = self.reading.try_lock();
+        let found = describe(&observer, &self.spec.topic, is_free.is_ok(), &Cancel::new())?;
+        found.ok_or_else(|| LogError::Mismatch {
+            place: self.spec.topic.to_string(),
+            problem: "the topic does not exist any more; create it, or restart the pipeline, which creates it"
+                .to_owned(),
+        })
     }
 }
 
@@ -89,9 +78,8 @@ impl Inspector for KafkaInspector {
 
     fn bounds(&self, partition: i32) -> Result<Bounds, LogError> {
         let observer = self.observer()?;
-        let bounds = cursor_read::bounds(&observer, &self.spec.topic, partition);
-        self.serve(&observer);
-        bounds
+        let is_free = self.reading.try_lock();
+        cursor_read::bounds(&observer, &self.spec.topic, partition, is_free.is_ok())
     }
 
     fn cursors(&self) -> Result<Vec<(ShardId, Option<CursorRecord>)>, LogError> {

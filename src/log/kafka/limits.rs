@@ -14,9 +14,11 @@ use slog::warn;
 
 use super::{
     client::{Clients, Context, lock},
+    close::close,
+    describe::describe,
     error, wait,
 };
-use crate::log::{Cancel, LogError};
+use crate::log::{Cancel, LogError, TopicSpec};
 
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 
@@ -44,7 +46,13 @@ pub(super) struct Limits {
 
 impl Limits {
     /// The largest key, payload and headers together that fit in a batch of the topic, and that the user allows.
-    pub(super) fn max_message_bytes(&self, clients: &Clients, topic: &str, cancel: &Cancel) -> Result<usize, LogError> {
+    pub(super) fn max_message_bytes(
+        &self,
+        clients: &Clients,
+        spec: &TopicSpec,
+        cancel: &Cancel,
+    ) -> Result<usize, LogError> {
+        let topic = &*spec.topic;
         let users = clients
             .user("message.max.bytes")
             .and_then(|bytes| bytes.parse().ok())
@@ -52,9 +60,14 @@ impl Limits {
         if let Some(bytes) = lock(&self.max_batch_bytes).get(topic) {
             return Ok(fitting(*bytes).min(users));
         }
-        let settings = wait::retrying(clients.log(), cancel, "describe topic", topic, || {
+        let observer = clients.observer(&spec.pipeline)?;
+        let asked = wait::retrying(clients.log(), cancel, "describe topic", topic, || {
+            // First by a client that can say why nobody answers: nobody serves the queue of one for administration.
+            describe(&observer, topic, true, cancel)?;
             topic_settings(&admin(clients)?, clients, topic, cancel)
-        })?;
+        });
+        close(clients.log(), topic, observer);
+        let settings = asked?;
         self.remember(topic, &settings);
         Ok(settings.max_batch_bytes.map_or(CAUTIOUS_BYTES, fitting).min(users))
     }

@@ -16,6 +16,7 @@ mod client;
 mod close;
 mod cursor_read;
 mod delivery;
+mod describe;
 mod error;
 mod ingest_member;
 mod inspector;

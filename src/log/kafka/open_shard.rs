@@ -35,7 +35,7 @@ pub(super) fn open(
     own: &Ownership,
     cancel: &Cancel,
 ) -> Result<KafkaShardWriter, LogError> {
-    let max_message_bytes = limits.max_message_bytes(clients, &spec.topic, cancel)?;
+    let max_message_bytes = limits.max_message_bytes(clients, spec, cancel)?;
     let place = Place::new(spec, shard);
     let producer = producer(clients, &place, max_message_bytes)?;
     let opened = init(&producer, &place, own, cancel).and_then(|()| last_cursor(clients, spec, shard, own, cancel));
@@ -49,6 +49,7 @@ pub(super) fn open(
     debug!(clients.log(), "shard opened"; "transactional_id" => &place.id, "max_message_bytes" => max_message_bytes,
         "pages" => committed.as_ref().map_or(0, |cursor| cursor.pages));
     let cluster = Cluster {
+        spec: spec.clone(),
         clients: clients.clone(),
         limits: limits.clone(),
         max_message_bytes,

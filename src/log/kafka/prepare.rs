@@ -1,7 +1,5 @@
 //! Creates the topics that are missing and checks those that are there.
 
-use std::time::Duration;
-
 use rdkafka::{
     admin::{AdminClient, NewPartitions, NewTopic, TopicReplication},
     consumer::Consumer,
@@ -10,16 +8,15 @@ use rdkafka::{
 use slog::info;
 
 use super::{
-    client::{Clients, Context, Observer, serve},
+    client::{Clients, Context, Observer},
     close::close,
+    describe::{LIMIT, describe},
     error, limits,
     limits::Limits,
-    topic_id::{self, Description},
+    topic_id::Description,
     wait,
 };
 use crate::log::{Cancel, LogError, TopicSpec};
-
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// How often a new topic is asked for until it is known with all its leaders: about 30 s.
 const VISIBLE_TRIES: usize = 150;
@@ -118,20 +115,7 @@ impl Preparation<'_> {
     }
 
     fn describe(&self, topic: &str) -> Result<Option<Description>, LogError> {
-        let operation = "describe topic";
-        let answer = topic_id::describe(self.observer.client(), topic, LIMIT, self.cancel);
-        serve(self.observer);
-        if self.cancel.is_cancelled() {
-            return Err(LogError::Cancelled {
-                operation,
-                place: topic.to_owned(),
-            });
-        }
-        answer.map_err(|problem| {
-            // Wrong credentials look like brokers that do not answer; the client's own error says what it is.
-            let fault = self.observer.context().take_fault(operation, topic);
-            fault.unwrap_or_else(|| error::reported(operation, topic, problem.code, problem.reason))
-        })
+        describe(self.observer, topic, true, self.cancel)
     }
 
     fn create(&self, admin: &AdminClient<Context<()>>, wanted: &Wanted<'_>) -> Result<(), LogError> {
@@ -166,14 +150,19 @@ impl Preparation<'_> {
         };
         match code {
             Code::InvalidReplicationFactor => {
-                let brokers = self
+                let found = self
                     .observer
                     .fetch_metadata(None, LIMIT)
-                    .map(|metadata| metadata.brokers().len());
-                let brokers = brokers.map_or_else(|_| "the brokers".to_owned(), |count| format!("{count} broker(s)"));
+                    .map_or(0, |metadata| metadata.brokers().len());
+                let wanted_brokers = usize::try_from(self.spec.replication).unwrap_or(1);
+                // Brokers that are only just coming back do not count yet: that is an outage.
+                if found == 0 || found >= wanted_brokers {
+                    let reason = "no broker can hold a replica now";
+                    return error::reported(operation, wanted.name, Code::BrokerNotAvailable, reason);
+                }
                 mismatch(format!(
-                    "cannot be created with replication {}: only {brokers} can hold a replica now; start more brokers or \
-                     lower `topic.replication`",
+                    "cannot be created with replication {}: only {found} broker(s) can hold a replica now; start more \
+                     brokers or lower `topic.replication`",
                     self.spec.replication
                 ))
             }

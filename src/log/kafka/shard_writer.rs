@@ -60,6 +60,7 @@ impl Place {
 /// The cluster that the shard was opened in, and what the topic took then.
 pub(super) struct Cluster {
     pub(super) clients: Clients,
+    pub(super) spec: TopicSpec,
     pub(super) limits: Limits,
     pub(super) max_message_bytes: usize,
 }
@@ -124,11 +125,12 @@ impl KafkaShardWriter {
     fn batch_too_large(&mut self, pages: &[Page], refused: &[Failure], cancel: &Cancel) -> LogError {
         let Cluster {
             clients,
+            spec,
             limits,
             max_message_bytes,
         } = &self.cluster;
         limits.forget(&self.place.topic);
-        match limits.max_message_bytes(clients, &self.place.topic, cancel) {
+        match limits.max_message_bytes(clients, spec, cancel) {
             // librdkafka's limit is fixed for a client's life; the next one refuses the right record by itself.
             Ok(bytes) if bytes < *max_message_bytes => {
                 info!(self.log, "the topic takes less than before"; "max_message_bytes" => bytes);
