@@ -92,7 +92,6 @@ impl ShardThread {
             ..Gathered::default()
         };
         while wanted() {
-            let num_polls = self.own.num_polls();
             let opened = {
                 let _waiting = self.progress.wait("the log to open the shard");
                 let ShardThread {
@@ -105,7 +104,7 @@ impl ShardThread {
                 Ok(()) => break,
                 Err(error) if error.verdict() == Verdict::Lost => {
                     slog::info!(self.log, "the shard was fenced"; "shard" => %self.shard, "reason" => %error);
-                    self.wait_for_fresh_knowledge(num_polls, &wanted);
+                    self.wait_for_fresh_knowledge(&wanted);
                 }
                 Err(error) => return Err(error),
             }
@@ -114,10 +113,10 @@ impl ShardThread {
         Ok(())
     }
 
-    /// A fenced writer re-opens only after a heartbeat, and when the group has been polled since: a process that was
-    /// stopped for a while would otherwise push the rightful owner out.
-    fn wait_for_fresh_knowledge(&self, num_polls: u64, wanted: &dyn Fn() -> bool) {
-        let started = tokio::time::Instant::now();
+    /// A fenced writer re-opens only after a heartbeat, and when the group has been polled since the fence: a process that
+    /// was stopped for a while would otherwise push the rightful owner out.
+    fn wait_for_fresh_knowledge(&self, wanted: &dyn Fn() -> bool) {
+        let (started, num_polls) = (tokio::time::Instant::now(), self.own.num_polls());
         while wanted() && (started.elapsed() < self.heartbeat || self.own.num_polls() == num_polls) {
             std::thread::park_timeout(LOOK.min(self.heartbeat));
         }
