@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use actix::{MailboxError, Recipient};
-use futures::future::LocalBoxFuture;
+use futures::{FutureExt, future::LocalBoxFuture};
 use serde_json::Value;
 
 use super::actor::FetcherSettings;
@@ -34,12 +34,11 @@ pub(super) struct ShardLoop {
     produce: Recipient<Produce>,
     life: Life,
     cursor: Value,
-    unanswered: VecDeque<(
-        usize,
-        LocalBoxFuture<'static, Result<Result<Delivered, Refused>, MailboxError>>,
-    )>,
+    unanswered: VecDeque<(usize, LocalBoxFuture<'static, Answer>)>,
     unanswered_records: usize,
 }
+
+type Answer = Result<Result<Delivered, Refused>, MailboxError>;
 
 impl ShardLoop {
     pub(super) fn new(settings: FetcherSettings, mut lent: Lent, produce: Recipient<Produce>, life: Life) -> Self {
@@ -63,7 +62,8 @@ impl ShardLoop {
 
     async fn fetch_for_ever(&mut self) -> Result<std::convert::Infallible, Stopped> {
         loop {
-            while self.unanswered_records > self.settings.max_unanswered_records {
+            self.hear_answered()?;
+            while self.unanswered_records >= self.settings.max_unanswered_records && !self.unanswered.is_empty() {
                 self.hear_oldest().await?;
             }
             let cursor = Some(&self.cursor).filter(|cursor| !cursor.is_null());
@@ -151,7 +151,25 @@ impl ShardLoop {
             return Ok(());
         };
         self.unanswered_records -= num_records.max(1);
-        match request.await {
+        self.heard(request.await)
+    }
+
+    /// Hears what has been answered by now: a refused page is noticed before the next one is fetched, not only when a
+    /// slow source has filled two transactions.
+    fn hear_answered(&mut self) -> Result<(), Stopped> {
+        while let Some((num_records, request)) = self.unanswered.front_mut() {
+            let Some(answer) = request.now_or_never() else {
+                return Ok(());
+            };
+            self.unanswered_records -= (*num_records).max(1);
+            self.unanswered.pop_front();
+            self.heard(answer)?;
+        }
+        Ok(())
+    }
+
+    fn heard(&self, answer: Answer) -> Result<(), Stopped> {
+        match answer {
             Ok(Ok(Delivered { .. })) => {
                 self.life.progress().mark();
                 Ok(())
