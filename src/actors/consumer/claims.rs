@@ -136,7 +136,7 @@ fn claim(
 ) -> Result<Claimed, ClaimError> {
     let spec = &settings.spec;
     let topic_id = inspector.topic_id().map_err(ClaimError::Log)?;
-    let bounds = inspector.bounds(partition).map_err(ClaimError::Log)?;
+    let mut bounds = inspector.bounds(partition).map_err(ClaimError::Log)?;
     let session = match session {
         Some(session) => session,
         None => session.insert(Session::connect(&settings.connect, &settings.owner).map_err(ClaimError::Store)?),
@@ -148,6 +148,10 @@ fn claim(
     };
     let claimed = offsets::claim(session, &key, topic_id, bounds.low, &settings.owner).map_err(ClaimError::Store)?;
     let next_offset = claimed.next_offset;
+    if next_offset > bounds.last_stable {
+        // The owner before has loaded what came after the first look. From the claim on the offset stands still.
+        bounds = inspector.bounds(partition).map_err(ClaimError::Log)?;
+    }
     if claimed.recorded_topic_id != topic_id {
         return Ok(Claimed::Stopped(format!(
             "topic {} was deleted and created again (its identity was {} and is {topic_id}): what the old one held from offset \
