@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Recipient, StreamHandler, WrapFuture};
 use futures::channel::mpsc::{UnboundedSender, unbounded};
+use tokio_util::sync::DropGuard;
 
 use super::{
     claims::{ClaimSettings, Claimed, Claims},
@@ -56,6 +57,8 @@ pub struct Consumer {
     /// Revocations that wait for batches to settle.
     leaving: Vec<Leaving>,
     num_tickets: u64,
+    /// An ordered stop is under way: nothing new is begun.
+    is_stopping: bool,
     crew: Option<Crew>,
 }
 
@@ -67,7 +70,11 @@ struct Crew {
 
 enum Partition {
     /// A claim is under way, or will be.
-    Claiming { ticket: u64 },
+    Claiming {
+        ticket: u64,
+        /// Takes the order back when the partition is not claimed any more. `None` = not ordered yet.
+        _order: Option<DropGuard>,
+    },
     Reading {
         claim: Arc<Claim>,
         in_flight: usize,
@@ -93,7 +100,11 @@ pub(super) enum News {
         claimed: Claimed,
     },
     Batch(Box<RawBatch>),
-    OutOfRange(i32),
+    /// The log does not hold what comes next under this claim.
+    OutOfRange {
+        partition: i32,
+        epoch: i64,
+    },
     TopicReplaced {
         claimed: TopicId,
         found: TopicId,
@@ -111,6 +122,7 @@ impl Consumer {
             partitions,
             leaving,
             num_tickets: 0,
+            is_stopping: false,
             crew: None,
         }
     }
@@ -127,19 +139,24 @@ impl Consumer {
     }
 
     fn claim(&mut self, partition: i32) {
-        let ticket = self.ticket();
-        self.partitions.insert(partition, Partition::Claiming { ticket });
+        if self.is_stopping {
+            return;
+        }
+        let (ticket, unwanted) = (self.ticket(), self.life.over().child_token());
+        let order = Some(unwanted.clone().drop_guard());
+        self.partitions
+            .insert(partition, Partition::Claiming { ticket, _order: order });
         self.settings.gauges.partition_state(partition, true, "claiming");
         if let Some(crew) = &self.crew {
-            crew.claims.order(partition, ticket);
+            crew.claims.order(partition, ticket, unwanted);
         }
     }
 
     fn claimed(&mut self, partition: i32, ticket: u64, claimed: Claimed) {
-        let Some(Partition::Claiming { ticket: waiting }) = self.partitions.get(&partition) else {
+        let Some(Partition::Claiming { ticket: waiting, .. }) = self.partitions.get(&partition) else {
             return;
         };
-        if *waiting != ticket {
+        if *waiting != ticket || self.is_stopping {
             return;
         }
         match claimed {
@@ -190,6 +207,14 @@ impl Consumer {
 
     fn revoked(&mut self, partitions: Vec<i32>, lost: bool, ctx: &mut Context<Self>) {
         let mut in_flight = HashMap::new();
+        // Lost while they were drained: nobody waits for them, and they may come back before their batches are answered.
+        for leaving in &mut self.leaving {
+            leaving.partitions.retain(|partition| !partitions.contains(partition));
+            leaving
+                .in_flight
+                .retain(|(partition, _), _| !partitions.contains(partition));
+        }
+        self.release_drained();
         for partition in &partitions {
             self.settings
                 .gauges
@@ -283,10 +308,11 @@ impl Consumer {
                 self.settings.gauges.partition_state(partition, true, "fenced");
                 self.order(Order::Leave(vec![partition]));
                 let ticket = self.ticket();
-                self.partitions.insert(partition, Partition::Claiming { ticket });
+                self.partitions
+                    .insert(partition, Partition::Claiming { ticket, _order: None });
                 ctx.run_later(HEARTBEAT, move |consumer, _ctx| {
                     let still = consumer.partitions.get(&partition);
-                    if matches!(still, Some(Partition::Claiming { ticket: waiting }) if *waiting == ticket) {
+                    if matches!(still, Some(Partition::Claiming { ticket: waiting, .. }) if *waiting == ticket) {
                         consumer.claim(partition);
                     }
                 });
@@ -304,9 +330,14 @@ impl Consumer {
                 }
             }
         }
+        self.release_drained();
+    }
+
+    fn release_drained(&mut self) {
         let done = self
             .leaving
             .extract_if(.., |leaving| leaving.in_flight.is_empty())
+            .filter(|leaving| !leaving.partitions.is_empty())
             .collect::<Vec<_>>();
         done.into_iter()
             .for_each(|leaving| self.order(Order::Release(leaving.partitions)));
@@ -335,6 +366,7 @@ impl Consumer {
 
     /// An ordered stop: read no further, hear what is in flight, then end.
     fn wind_down(&mut self, ctx: &mut Context<Self>) {
+        self.is_stopping = true;
         let partitions: Vec<i32> = self.partitions.keys().copied().collect();
         self.order(Order::Leave(partitions));
         ctx.run_interval(Duration::from_millis(20), |consumer, ctx| {
@@ -410,7 +442,13 @@ impl StreamHandler<News> for Consumer {
             } => self.claimed(partition, ticket, claimed),
             News::Batch(batch) => self.send(*batch, ctx),
             // A new claim finds out which offsets are gone, and says so.
-            News::OutOfRange(partition) => self.claim(partition),
+            News::OutOfRange { partition, epoch } => {
+                let state = self.partitions.get(&partition);
+                // Of a partition that is with another consumer by now it says nothing: a claim would fence that one.
+                if matches!(state, Some(Partition::Reading { claim, .. }) if claim.epoch == epoch) {
+                    self.claim(partition);
+                }
+            }
             News::TopicReplaced { claimed, found } => self.topic_replaced(claimed, found),
         }
     }

@@ -37,6 +37,8 @@ pub(super) enum Claimed {
 struct Order {
     partition: i32,
     ticket: u64,
+    /// Cancelled when the partition is given back before it was claimed: a claim would then fence its next owner.
+    unwanted: Cancel,
 }
 
 /// Orders claims.
@@ -66,10 +68,14 @@ impl Claims {
         Self(sender)
     }
 
-    /// Claims a partition; the answer comes as [`News::Claimed`] with the same ticket.
-    pub(super) fn order(&self, partition: i32, ticket: u64) {
+    /// Claims a partition, unless it is `unwanted` by then; the answer comes as [`News::Claimed`] with the same ticket.
+    pub(super) fn order(&self, partition: i32, ticket: u64, unwanted: Cancel) {
         // A thread that has ended has failed this life already.
-        let _ = self.0.send(Order { partition, ticket });
+        let _ = self.0.send(Order {
+            partition,
+            ticket,
+            unwanted,
+        });
     }
 }
 
@@ -83,18 +89,23 @@ fn claim_for_ever(
     let inspector = settings.log.inspector(&settings.spec)?;
     let mut session = None;
     while !cancel.is_cancelled() {
-        let Order { partition, ticket } = match inbox.recv_timeout(LOOK) {
+        let order = match inbox.recv_timeout(LOOK) {
             Ok(order) => order,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
+        let Order {
+            partition,
+            ticket,
+            unwanted,
+        } = order;
         let mut backoff = Backoff::outage();
         let claimed = loop {
-            if cancel.is_cancelled() {
-                return Ok(());
+            if unwanted.is_cancelled() {
+                break None;
             }
             let error: BoxError = match claim(settings, inspector.as_ref(), &mut session, partition) {
-                Ok(claimed) => break claimed,
+                Ok(claimed) => break Some(claimed),
                 Err(ClaimError::Store(error)) if error.verdict() == Verdict::Retry => error.into(),
                 Err(ClaimError::Log(error)) if error.verdict() == Verdict::Retry => error.into(),
                 Err(ClaimError::Store(error)) => return Err(error.into()),
@@ -106,8 +117,9 @@ fn claim_for_ever(
             let _waiting = life
                 .progress()
                 .wait(format!("a claim of partition {partition}: {reason}"));
-            backoff.block(cancel);
+            backoff.block(&unwanted);
         };
+        let Some(claimed) = claimed else { continue };
         if news
             .unbounded_send(News::Claimed {
                 partition,

@@ -1,7 +1,7 @@
 //! The thread that polls the group and reads the partitions' queues. It never waits for anything else.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc,
         mpsc::{Receiver, Sender, TryRecvError, channel},
@@ -80,7 +80,6 @@ pub(super) fn spawn(life: &Life, settings: ReaderSettings, news: UnboundedSender
             settings: &settings,
             member,
             readings: HashMap::new(),
-            silent: HashSet::new(),
             news: &news,
         });
         let ended = reader.and_then(|reader| reader.read_for_ever(&inbox, reading.progress(), &cancel));
@@ -112,8 +111,6 @@ struct Reader<'a> {
     settings: &'a ReaderSettings,
     member: Box<dyn LoadMember>,
     readings: HashMap<i32, Reading>,
-    /// Out of range: said once.
-    silent: HashSet<i32>,
     news: &'a UnboundedSender<News>,
 }
 
@@ -166,7 +163,6 @@ impl Reader<'_> {
         match order {
             Order::Read { claim, next_offset } => {
                 let partition = claim.key.partition;
-                self.silent.remove(&partition);
                 self.readings
                     .insert(partition, Reading::new(claim, next_offset, self.settings.limits));
                 self.member.assign(&[(partition, next_offset)])
@@ -202,7 +198,7 @@ impl Reader<'_> {
         let Some(reading) = self.readings.get_mut(&partition) else {
             return Ok(false);
         };
-        let Some(limit) = reading.room().filter(|_| !self.silent.contains(&partition)) else {
+        let Some(limit) = reading.room() else {
             return Ok(false);
         };
         let outcome = self.member.read(partition, limit, buffer)?;
@@ -223,8 +219,11 @@ impl Reader<'_> {
             // The actor is gone with its life; so is this thread, soon.
             let _ = self.news.unbounded_send(News::Batch(Box::new(batch)));
         }
-        if outcome == ReadOutcome::OutOfRange && self.silent.insert(partition) {
-            let _ = self.news.unbounded_send(News::OutOfRange(partition));
+        if outcome == ReadOutcome::OutOfRange {
+            let epoch = reading.claim.epoch;
+            // Said once: reading begins anew with another claim, if there is one.
+            self.readings.remove(&partition);
+            let _ = self.news.unbounded_send(News::OutOfRange { partition, epoch });
         }
         Ok(any)
     }
