@@ -1,5 +1,7 @@
 //! The HTTP source against servers that behave, misbehave and go away.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 mod support_api;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};

@@ -1,5 +1,7 @@
 //! Pagination without a network: plan, page, plan, … until the end.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use std::time::Duration;
 
 use aqueduct::{

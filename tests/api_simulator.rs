@@ -1,5 +1,7 @@
 //! The simulated Random User API has the properties of the real one.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,

@@ -1,5 +1,7 @@
 //! Splitting pages: what comes out is, byte for byte, what the API wrote.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use std::time::Duration;
 
 use aqueduct::{

@@ -1,5 +1,7 @@
 //! What comes from outside the file: variables, overrides, secrets. And that secrets stay secret.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use std::{fs, path::Path, time::Duration};
 
 use aqueduct::config::{self, Environment, Loaded, Problem, settings::*};

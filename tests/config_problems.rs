@@ -1,5 +1,7 @@
 //! A configuration that is wrong in any way: every problem at once, each with its line and what to do about it.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use std::path::Path;
 
 use aqueduct::config::{self, Environment};

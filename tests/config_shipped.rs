@@ -1,5 +1,7 @@
 //! The shipped `config.toml` is the main job and the manual: it runs, and it says of every key what the code does.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use aqueduct::config::{

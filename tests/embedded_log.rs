@@ -1,5 +1,7 @@
 //! The embedded log keeps the promises of the log's traits, on real files.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use std::{
     path::Path,
     sync::{

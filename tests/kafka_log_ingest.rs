@@ -457,12 +457,14 @@ fn the_inspector_reads_all_cursors_without_fencing_anybody() {
                 &cancel,
             )
             .unwrap();
-        let cursors = inspector.cursors().unwrap();
+        let cursors = wait_for("the cursor to be visible", || {
+            let cursors = inspector.cursors().unwrap();
+            (cursors[2].1 == Some(cursor(number + 1))).then_some(cursors)
+        });
         assert_eq!(
             cursors.iter().map(|(shard, _)| shard.number).collect::<Vec<_>>(),
             [0, 1, 2]
         );
         assert!(cursors[0].1.is_none() && cursors[1].1.is_none());
-        assert_eq!(cursors[2].1, Some(cursor(number + 1)));
     }
 }

@@ -27,8 +27,8 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 use support::{
-    LIMIT, POLL, admin, admin_options, await_assigned, cursor, fill, kafka_log, kafka_log_with, next_events, no_waker,
-    page, prepared, read_to_end, record, wait_for,
+    LIMIT, POLL, admin, admin_options, await_assigned, await_markers, cursor, fill, kafka_log, kafka_log_with,
+    next_events, no_waker, page, prepared, read_to_end, record, wait_for,
 };
 use tokio::time::Instant;
 
@@ -206,6 +206,8 @@ fn an_offset_that_the_log_does_not_hold_is_out_of_range_and_another_claim_goes_o
     writer
         .commit(&[page(&spec.shards[0], 0, records)], &cursor(1), &own, &cancel)
         .unwrap();
+    drop(writer);
+    await_markers(&log, &spec);
     let mut deleted = TopicPartitionList::new();
     deleted.add_partition_offset(&spec.topic, 0, Offset::Offset(5)).unwrap();
     block_on(admin(address()).delete_records(&deleted, &admin_options())).unwrap();

@@ -270,3 +270,56 @@ fn a_broker_that_never_answers_is_named_and_secrets_are_not() {
     assert_eq!(error.verdict(), Verdict::Retry);
     assert!(!format!("{error:?}").contains("hunter2"));
 }
+
+#[test]
+fn wrong_credentials_are_said_at_once_and_right_ones_work() {
+    let module = "org.apache.kafka.common.security.plain.PlainLoginModule required";
+    let users = r#"username="ada" password="engine" user_ada="engine""#;
+    let broker = TestKafka::private_with(&[
+        "listener.security.protocol.map=PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name=PLAINTEXT",
+        "sasl.mechanism.inter.broker.protocol=PLAIN",
+        "listener.name.plaintext.sasl.enabled.mechanisms=PLAIN",
+        &format!("listener.name.plaintext.plain.sasl.jaas.config={module} {users};"),
+    ]);
+    let with_password = |password| {
+        let properties = [
+            ("security.protocol", "sasl_plaintext"),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.username", "ada"),
+            ("sasl.password", password),
+        ];
+        kafka_log_with(broker.address(), &properties)
+    };
+    let right = with_password("engine");
+    let spec = prepared(&right, 1, 1);
+    fill(&right, &spec, &[&["0"]]);
+    let inspector = right.inspector(&spec).unwrap();
+    wait_for("the cursor", || inspector.cursors().unwrap()[0].1.take());
+
+    let wrong = with_password("difference");
+    let cancel = Cancel::new();
+    let told = |what: &str, error: LogError| {
+        assert_eq!(error.verdict(), Verdict::Fail, "{what}: {error:?}");
+        let text = format!("{error:?}").to_lowercase();
+        assert!(text.contains("authentication"), "{what}: {text}");
+        assert!(!text.contains("difference"), "{what}: {text}");
+    };
+    told("prepare", wrong.prepare(&spec, &cancel).unwrap_err());
+    let own = Ownership::granted();
+    told(
+        "open",
+        wrong.open_shard(&spec, &spec.shards[0], &own, &cancel).err().unwrap(),
+    );
+    told("inspect", wrong.inspector(&spec).unwrap().bounds(0).unwrap_err());
+    let mut member = wrong.join_load(&spec, no_waker()).unwrap();
+    told(
+        "join load",
+        wait_for("the load member's error", || member.poll(POLL).err()),
+    );
+    let mut member = wrong.join_ingest(&spec, no_waker()).unwrap();
+    told(
+        "join ingest",
+        wait_for("the ingest member's error", || member.poll(POLL).err()),
+    );
+}

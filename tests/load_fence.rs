@@ -1,5 +1,7 @@
 //! Rows and offset are one transaction: whoever may not move the offset writes nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use aqueduct::{
     model::Verdict,
     sql::Transformed,

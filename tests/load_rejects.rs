@@ -1,5 +1,7 @@
 //! One bad record goes alone to the dead letters: its neighbours are written, in about 2·log2(n) attempts.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use std::sync::Arc;
 
 use aqueduct::{

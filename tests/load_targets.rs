@@ -1,5 +1,7 @@
 //! Tables as they are found: what does not fit is said in a sentence, what changes underneath is read again.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use std::sync::{Arc, Barrier};
 
 use aqueduct::{

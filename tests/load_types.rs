@@ -1,5 +1,7 @@
 //! Every type arrives as it was sent, exactly.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
 use std::sync::Arc;
 
 use aqueduct::sql::arrow::{

@@ -42,6 +42,7 @@ pub struct TestKafka {
 
 struct Own {
     dir: PathBuf,
+    settings: Vec<String>,
     child: Option<Child>,
 }
 
@@ -57,12 +58,22 @@ impl TestKafka {
 
     /// A broker of the test's own, which it may stop, kill and freeze.
     pub fn private() -> TestKafka {
+        Self::private_with(&[])
+    }
+
+    /// The same, with broker settings of its own (`KEY=VALUE`).
+    pub fn private_with(settings: &[&str]) -> TestKafka {
         let dir = tempfile::Builder::new()
             .prefix("aqueduct-kafka-")
             .tempdir()
             .unwrap()
             .keep();
-        let mut own = Own { dir, child: None };
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let mut own = Own {
+            dir,
+            settings,
+            child: None,
+        };
         let address = own.start();
         TestKafka {
             address,
@@ -126,7 +137,7 @@ impl Own {
             .arg(Self::script())
             .arg(&self.dir)
             .arg(self.dir.with_extension("keep"));
-        for setting in FAST {
+        for setting in FAST.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.args(["--set", setting]);
         }
         // A process group of its own: ^C ends the tests, and the closed pipe then ends the broker in order.

@@ -120,7 +120,23 @@ pub fn cursor(pages: u64) -> CursorRecord {
     }
 }
 
-/// Every record that a `read_committed` reader sees, by partition, with its offset.
+/// Waits until each transaction on the partition is decided. A commit is answered before its markers are written, so that
+/// a reader that comes at once may not see it yet.
+fn await_decided(address: &str, topic: &str, partition: i32) {
+    let end = |isolation: &str| {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", address)
+            .set("isolation.level", isolation)
+            .create()
+            .unwrap();
+        consumer.fetch_watermarks(topic, partition, LIMIT).unwrap().1
+    };
+    wait_for("all transactions to be decided", || {
+        (end("read_committed") == end("read_uncommitted")).then_some(())
+    });
+}
+
+/// Every record that a `read_committed` reader sees, by partition, with its offset, once no transaction is open.
 pub fn visible(address: &str, topic: &str) -> BTreeMap<i32, Vec<(i64, String)>> {
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", address)
@@ -139,6 +155,7 @@ pub fn visible(address: &str, topic: &str) -> BTreeMap<i32, Vec<(i64, String)>> 
         .collect();
     let mut list = TopicPartitionList::new();
     for partition in &partitions {
+        await_decided(address, topic, *partition);
         list.add_partition_offset(topic, *partition, Offset::Beginning).unwrap();
     }
     consumer.assign(&list).unwrap();
@@ -299,7 +316,15 @@ pub fn read_to_end(member: &mut dyn LoadMember, partition: i32) -> (Vec<LogRecor
     (records, outcome)
 }
 
-/// Opens shard 0 as its owner and commits one page for each list of payloads.
+/// Waits until the shard's last transaction can be read: opening a shard does that.
+pub fn await_markers(log: &KafkaLog, spec: &TopicSpec) {
+    drop(
+        log.open_shard(spec, &spec.shards[0], &Ownership::granted(), &Cancel::new())
+            .unwrap(),
+    );
+}
+
+/// Opens shard 0 as its owner and commits one page for each list of payloads; readers see them all afterwards.
 pub fn fill(log: &KafkaLog, spec: &TopicSpec, pages: &[&[&str]]) {
     let (own, cancel) = (Ownership::granted(), Cancel::new());
     let mut writer = log.open_shard(spec, &spec.shards[0], &own, &cancel).unwrap();
@@ -315,4 +340,6 @@ pub fn fill(log: &KafkaLog, spec: &TopicSpec, pages: &[&[&str]]) {
             )
             .unwrap();
     }
+    drop(writer);
+    await_markers(log, spec);
 }

@@ -145,7 +145,8 @@ impl Transformed {
 /// An error of the engine itself, not of a record.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// Every record of a batch fails, and so does the empty batch: the query or the engine is at fault.
+    /// The query fails where no record can be to blame: on no record at all; or on every record of the batch and on the
+    /// smallest record that the schema admits, while none has passed in this engine's life.
     #[error("the query of table {table} cannot run: {reason}")]
     Query {
         #[allow(missing_docs)]
@@ -153,7 +154,7 @@ pub enum EngineError {
         #[allow(missing_docs)]
         reason: String,
     },
-    /// The memory pool's limit was reached even by one record.
+    /// The memory pool's limit is reached even by the empty batch. (A record too large by itself is a [`Failure`].)
     #[error("a batch needs more than {limit_bytes} bytes")]
     Memory {
         #[allow(missing_docs)]

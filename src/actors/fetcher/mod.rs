@@ -3,8 +3,8 @@
 //! Invariant: pages of a shard are sent in order, each from where the one before it ended; at most two transactions'
 //! worth of records is unanswered. An outage of the API waits here; a page that does not decode parks the branch.
 //!
-//! * [`actor`]: asks every producer for shards, one loop for each that it gets.
-//! * [`shard`]: the loop of one shard: plan, fetch, send, wait.
+//! * `actor`: asks every producer for shards, one loop for each that it gets.
+//! * `shard`: the loop of one shard: plan, fetch, send, wait.
 
 mod actor;
 mod shard;

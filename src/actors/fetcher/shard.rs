@@ -28,17 +28,23 @@ pub(super) enum Stopped {
     Failed(BoxError),
 }
 
+/// A page that was sent: its number of records, and the reply to come.
+struct Unanswered {
+    num_records: usize,
+    reply: LocalBoxFuture<'static, Answer>,
+}
+
+type Answer = Result<Result<Delivered, Refused>, MailboxError>;
+
 pub(super) struct ShardLoop {
     settings: FetcherSettings,
     lent: Lent,
     produce: Recipient<Produce>,
     life: Life,
     cursor: Value,
-    unanswered: VecDeque<(usize, LocalBoxFuture<'static, Answer>)>,
+    unanswered: VecDeque<Unanswered>,
     unanswered_records: usize,
 }
-
-type Answer = Result<Result<Delivered, Refused>, MailboxError>;
 
 impl ShardLoop {
     pub(super) fn new(settings: FetcherSettings, mut lent: Lent, produce: Recipient<Produce>, life: Life) -> Self {
@@ -142,23 +148,24 @@ impl ShardLoop {
         };
         // Pushed into the producer's mailbox here and now, so that pages keep their order.
         let request = self.produce.send(Produce(page));
-        self.unanswered.push_back((num_records, Box::pin(request)));
+        let reply = Box::pin(request);
+        self.unanswered.push_back(Unanswered { num_records, reply });
         self.unanswered_records += num_records.max(1);
     }
 
     async fn hear_oldest(&mut self) -> Result<(), Stopped> {
-        let Some((num_records, request)) = self.unanswered.pop_front() else {
+        let Some(Unanswered { num_records, reply }) = self.unanswered.pop_front() else {
             return Ok(());
         };
         self.unanswered_records -= num_records.max(1);
-        self.heard(request.await)
+        self.heard(reply.await)
     }
 
     /// Hears what has been answered by now: a refused page is noticed before the next one is fetched, not only when a
     /// slow source has filled two transactions.
     fn hear_answered(&mut self) -> Result<(), Stopped> {
-        while let Some((num_records, request)) = self.unanswered.front_mut() {
-            let Some(answer) = request.now_or_never() else {
+        while let Some(Unanswered { num_records, reply }) = self.unanswered.front_mut() {
+            let Some(answer) = reply.now_or_never() else {
                 return Ok(());
             };
             self.unanswered_records -= (*num_records).max(1);

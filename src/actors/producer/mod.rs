@@ -3,11 +3,11 @@
 //! Invariant: a page and the cursor after it are one transaction, and `Delivered` is said after its commit. A fetcher
 //! that dies, a producer that dies, a daemon that dies: the next one begins at the committed cursor.
 //!
-//! * [`actor`]: who asks for a shard, who has it, who lost it.
-//! * [`membership`]: the thread that polls the group, for ever.
-//! * [`shard`]: one thread a shard; opens it, gathers pages into transactions, and after a fence lets the cursor say
+//! * `actor`: who asks for a shard, who has it, who lost it.
+//! * `membership`: the thread that polls the group, for ever.
+//! * `shard`: one thread a shard; opens it, gathers pages into transactions, and after a fence lets the cursor say
 //!   whether the pages went in.
-//! * [`envelope`]: what becomes of a record that the topic does not take.
+//! * `envelope`: what becomes of a record that the topic does not take.
 
 mod actor;
 mod envelope;

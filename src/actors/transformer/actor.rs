@@ -87,6 +87,8 @@ impl Transformer {
     }
 }
 
+type BorrowedHeader<'a> = (&'a str, Option<&'a [u8]>);
+
 /// Runs the engine over the records at `to_run`; the outcome's indices are those of `records`.
 fn run(
     engine: &mut Engine,
@@ -95,7 +97,7 @@ fn run(
     records: &[LogRecord],
     to_run: &[usize],
 ) -> Result<Transformed, EngineError> {
-    let headers: Vec<Vec<(&str, Option<&[u8]>)>> = to_run
+    let headers: Vec<Vec<BorrowedHeader<'_>>> = to_run
         .iter()
         .map(|index| {
             let headers = records[*index].headers.iter();

@@ -6,9 +6,9 @@
 //! A writer is one connection, on an arbiter of its own that it may block. An outage of PostgreSQL waits here, with
 //! back-off, for as long as it lasts; only data goes to the dead letters.
 //!
-//! * [`actor`]: one batch at a time, in the order of the mailbox.
-//! * [`desk`]: the loop of one batch: connect, write, decide what an error means.
-//! * [`brake`]: too many dead letters in too short a time park the pipeline.
+//! * `actor`: one batch at a time, in the order of the mailbox.
+//! * `desk`: the loop of one batch: connect, write, decide what an error means.
+//! * `brake`: too many dead letters in too short a time park the pipeline.
 
 mod actor;
 mod brake;

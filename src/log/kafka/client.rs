@@ -167,8 +167,9 @@ impl<T> Context<T> {
 
 impl<T: Send + Sync> ClientContext for Context<T> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // Properties of consumers on a producer and the like: the user gives one list for all kinds of clients.
-        let is_routine = facility.contains("CONFWARN");
+        // Properties of consumers on a producer and the like: the user gives one list for all kinds of clients. And a
+        // coordinator that is being loaded, at the first transaction.
+        let is_routine = facility.contains("CONFWARN") || (facility == "GETPID" && message.ends_with("retrying"));
         let message = self.redactor.clean(message);
         match level {
             RDKafkaLogLevel::Debug => trace!(self.log, "{}", message; "facility" => facility),

@@ -63,14 +63,11 @@ impl Tally {
         };
     }
 
-    /// The tag that the next record's report will bear.
-    pub(super) fn tag(&self, record: usize) -> usize {
-        (lock(&self.state).transaction << RECORD_BITS) | record
-    }
-
-    /// One more record is on its way.
-    pub(super) fn sent(&self) {
-        lock(&self.state).num_sent += 1;
+    /// One more record is about to be sent; answers the tag that its report will bear.
+    pub(super) fn sending(&self, record: usize) -> usize {
+        let mut state = lock(&self.state);
+        state.num_sent += 1;
+        (state.transaction << RECORD_BITS) | record
     }
 
     fn report(&self, tag: usize, failure: Option<Code>) {
@@ -133,9 +130,7 @@ mod tests {
         let tally = Tally::default();
         tally.begin();
         assert_eq!(tally.wait(Duration::ZERO), Progress::Acknowledged, "nothing was sent");
-        let tags = [tally.tag(0), tally.tag(1)];
-        tally.sent();
-        tally.sent();
+        let tags = [tally.sending(0), tally.sending(1)];
         tally.report(tags[1], None);
         assert_eq!(tally.wait(Duration::ZERO), Progress::Pending);
         tally.report(tags[0], None);
@@ -146,13 +141,12 @@ mod tests {
     fn a_failed_record_is_named_and_a_late_report_of_an_aborted_transaction_is_passed_over() {
         let tally = Tally::default();
         tally.begin();
-        let late = tally.tag(5);
-        tally.sent();
+        let late = tally.sending(5);
         tally.begin();
-        tally.sent();
+        let tag = tally.sending(3);
         tally.report(late, Some(Code::PurgeQueue));
         assert_eq!(tally.wait(Duration::ZERO), Progress::Pending);
-        tally.report(tally.tag(3), Some(Code::MessageSizeTooLarge));
+        tally.report(tag, Some(Code::MessageSizeTooLarge));
         let failure = Failure {
             record: 3,
             code: Code::MessageSizeTooLarge,

@@ -20,8 +20,54 @@ use rdkafka::{
 };
 use slog::{debug, error, info};
 
-use super::client::{Context, lock};
-use crate::log::LoadEvent;
+use super::{
+    client::{Clients, Context, lock},
+    error, ingest_member,
+    limits::Limits,
+};
+use crate::log::{LoadEvent, LogError, TopicSpec, Waker};
+
+/// What a member may hold of records that nobody has read yet, over all its partitions, in kB.
+const QUEUED_KBYTES: i32 = 32_768;
+
+/// A member's client.
+pub(super) type Reader = BaseConsumer<Context<Partitions>>;
+
+/// Makes the client and asks to join the group, which bears the pipeline's name.
+pub(super) fn join(clients: &Clients, limits: &Limits, spec: &TopicSpec, waker: Waker) -> Result<Reader, LogError> {
+    let (session, heartbeat) = ingest_member::timing(clients);
+    let (session_ms, heartbeat_ms) = (session.to_string(), heartbeat.to_string());
+    // It counts a partition, when each has its own queue. The member may come to own all of them.
+    let num_partitions = limits.num_partitions(&spec.topic).unwrap_or(spec.num_partitions).max(1);
+    let queued_kbytes = (QUEUED_KBYTES / num_partitions).clamp(1_024, 8_192).to_string();
+    let defaults = [
+        ("session.timeout.ms", session_ms.as_str()),
+        ("heartbeat.interval.ms", heartbeat_ms.as_str()),
+        ("queued.max.messages.kbytes", queued_kbytes.as_str()),
+        // With a small queue the default of a second stalls the fetcher.
+        ("fetch.queue.backoff.ms", "20"),
+        // The end of a partition is reported only when the broker has waited this long for more.
+        ("fetch.wait.max.ms", "50"),
+    ];
+    let fixed = [
+        ("group.id", &*spec.pipeline),
+        ("partition.assignment.strategy", "cooperative-sticky"),
+        ("isolation.level", "read_committed"),
+        ("enable.partition.eof", "true"),
+        ("auto.offset.reset", "error"),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+    ];
+    let mut consumer: Reader = clients
+        .config(&defaults, &fixed)
+        .create_with_context(clients.context(Partitions::new(&spec.topic)))
+        .map_err(|problem| clients.open_error(&problem))?;
+    consumer.set_nonempty_callback(move || waker());
+    consumer
+        .subscribe(&[&spec.topic])
+        .map_err(|problem| error::call("join group", &*spec.pipeline, problem))?;
+    Ok(consumer)
+}
 
 /// A member's partitions.
 pub(super) struct Partitions {

@@ -9,12 +9,10 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer, base_consumer::PartitionQueue},
+    consumer::{CommitMode, Consumer, base_consumer::PartitionQueue},
     error::KafkaError,
-    message::{BorrowedMessage, Headers},
     types::RDKafkaErrorCode as Code,
 };
 use slog::debug;
@@ -23,25 +21,21 @@ use tokio::time::Instant;
 use super::{
     client::{Clients, Context, lock},
     close::close,
-    error, ingest_member,
+    error,
     limits::Limits,
-    load_group::Partitions,
+    load_group::{self, Partitions, Reader},
+    record::copied,
 };
 use crate::{
     log::{LoadEvent, LoadMember, LogError, ReadLimit, ReadOutcome, TopicSpec, Waker},
-    model::{Header, LogRecord, Verdict},
+    model::{LogRecord, Verdict},
 };
-
-/// What a member may hold of records that nobody has read yet, over all its partitions, in kB.
-const QUEUED_KBYTES: i32 = 32_768;
 
 /// How many events one `poll` serves besides the one that it waited for.
 const MOST_EVENTS: usize = 64;
 
 /// How often offsets are committed for lag tools.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-
-type Reader = BaseConsumer<Context<Partitions>>;
 
 /// See [`LoadMember`].
 pub(super) struct KafkaLoadMember {
@@ -63,38 +57,7 @@ pub(super) struct KafkaLoadMember {
 
 impl KafkaLoadMember {
     pub(super) fn join(clients: &Clients, limits: &Limits, spec: &TopicSpec, waker: Waker) -> Result<Self, LogError> {
-        let (session, heartbeat) = ingest_member::timing(clients);
-        let (session_ms, heartbeat_ms) = (session.to_string(), heartbeat.to_string());
-        // It counts a partition, when each has its own queue. The member may come to own all of them.
-        let num_partitions = limits.num_partitions(&spec.topic).unwrap_or(spec.num_partitions).max(1);
-        let queued_kbytes = (QUEUED_KBYTES / num_partitions).clamp(1_024, 8_192).to_string();
-        let defaults = [
-            ("session.timeout.ms", session_ms.as_str()),
-            ("heartbeat.interval.ms", heartbeat_ms.as_str()),
-            ("queued.max.messages.kbytes", queued_kbytes.as_str()),
-            // With a small queue the default of a second stalls the fetcher.
-            ("fetch.queue.backoff.ms", "20"),
-            // The end of a partition is reported only when the broker has waited this long for more.
-            ("fetch.wait.max.ms", "50"),
-        ];
-        let fixed = [
-            ("group.id", &*spec.pipeline),
-            ("partition.assignment.strategy", "cooperative-sticky"),
-            ("isolation.level", "read_committed"),
-            ("enable.partition.eof", "true"),
-            ("auto.offset.reset", "error"),
-            ("enable.auto.commit", "false"),
-            ("enable.auto.offset.store", "false"),
-        ];
-        let mut consumer: Reader = clients
-            .config(&defaults, &fixed)
-            .create_with_context(clients.context(Partitions::new(&spec.topic)))
-            .map_err(|problem| clients.open_error(&problem))?;
-        let main_waker = Arc::clone(&waker);
-        consumer.set_nonempty_callback(move || main_waker());
-        consumer
-            .subscribe(&[&spec.topic])
-            .map_err(|problem| error::call("join group", &*spec.pipeline, problem))?;
+        let consumer = load_group::join(clients, limits, spec, Arc::clone(&waker))?;
         Ok(Self {
             clients: clients.clone(),
             group: spec.pipeline.to_string(),
@@ -305,7 +268,7 @@ impl LoadMember for KafkaLoadMember {
                 Some(Ok(message)) => {
                     let record = copied(&message);
                     num_records += 1;
-                    num_bytes += record.value.as_ref().map_or(0, Bytes::len);
+                    num_bytes += record.value.as_ref().map_or(0, bytes::Bytes::len);
                     into.push(record);
                     is_end = false;
                 }
@@ -334,23 +297,6 @@ impl LoadMember for KafkaLoadMember {
 
     fn note_settled(&mut self, partition: i32, next_offset: i64) {
         self.settled.insert(partition, next_offset);
-    }
-}
-
-fn copied(message: &BorrowedMessage<'_>) -> LogRecord {
-    let headers = message.headers().map_or_else(Vec::new, |headers| {
-        let owned = |header: rdkafka::message::Header<'_, &[u8]>| Header {
-            name: header.key.to_owned(),
-            value: header.value.map(Bytes::copy_from_slice),
-        };
-        headers.iter().map(owned).collect()
-    });
-    LogRecord {
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
-        key: message.key().map(Bytes::copy_from_slice),
-        value: message.payload().map(Bytes::copy_from_slice),
-        headers,
     }
 }
 

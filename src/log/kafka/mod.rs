@@ -11,6 +11,7 @@ use slog::{Logger, o};
 use super::{Cancel, IngestMember, Inspector, LoadMember, Log, LogError, Ownership, ShardWriter, TopicSpec, Waker};
 use crate::{config::settings::Secret, model::ShardId};
 
+mod class;
 mod client;
 mod close;
 mod cursor_read;
@@ -24,6 +25,7 @@ mod load_member;
 mod open_shard;
 mod prepare;
 mod properties;
+mod record;
 mod shard_writer;
 mod topic_id;
 mod transaction;

@@ -7,6 +7,7 @@ use slog::debug;
 
 use super::{
     Failpoint,
+    class::{Class, TRY, class},
     client::Clients,
     close::close,
     cursor_read,
@@ -14,7 +15,7 @@ use super::{
     error,
     limits::Limits,
     shard_writer::{Cluster, KafkaShardWriter, Place},
-    transaction::{Class, ShardProducer, TRY, class},
+    transaction::ShardProducer,
     wait,
 };
 use crate::{
@@ -82,15 +83,10 @@ fn producer(clients: &Clients, place: &Place, max_message_bytes: usize) -> Resul
 fn init(producer: &ShardProducer, place: &Place, own: &Ownership, cancel: &Cancel) -> Result<(), LogError> {
     loop {
         if cancel.is_cancelled() {
-            return Err(LogError::Cancelled {
-                operation: OPERATION,
-                place: place.id.clone(),
-            });
+            return Err(place.cancelled(OPERATION));
         }
         if !own.holds() {
-            return Err(LogError::Lost {
-                place: place.id.clone(),
-            });
+            return Err(place.lost());
         }
         let Err(problem) = producer.init_transactions(TRY) else {
             return Ok(());
@@ -104,9 +100,7 @@ fn init(producer: &ShardProducer, place: &Place, own: &Ownership, cancel: &Cance
                 wait::pause(cancel, TRY / 10);
             }
             Class::Fatal => {
-                return Err(LogError::Lost {
-                    place: place.id.clone(),
-                });
+                return Err(place.lost());
             }
             Class::Abort | Class::Broken => return Err(error::call(OPERATION, &place.id, problem)),
         }

@@ -1,135 +1,268 @@
-//! The three classes of a transactional call's error, and the calls that are made with them.
-//!
-//! Retriable: the *same* call again, never another one (that gets `_CONFLICT`, which says retriable too and would be
-//! retried for ever). Requires-abort: abort, then everything again. Fatal: the client is done.
+//! One transaction of a shard: begin, send, await every report, commit; or abort.
 
 use std::{thread, time::Duration};
 
 use rdkafka::{
     error::KafkaError,
-    producer::{Producer, ThreadedProducer},
+    message::{Header, OwnedHeaders},
+    producer::{BaseRecord, Producer, ThreadedProducer},
     types::RDKafkaErrorCode as Code,
 };
+use slog::{Logger, info};
 
-use super::{client::Context, delivery::Tally, error};
-use crate::model::Verdict;
+use super::{
+    Failpoint, Step,
+    class::{Class, TRY, class},
+    client::Context,
+    delivery::{Failure, Progress, Tally},
+    error,
+    shard_writer::Place,
+    wait,
+};
+use crate::{
+    log::{Cancel, LogError, Ownership},
+    model::{IngestReject, Page, PageRecord, Verdict},
+};
+
+pub(super) const OPERATION: &str = "commit transaction";
+
+/// How long a full send queue, or reports, are waited for before cancel and ownership are looked at again.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// How often an abort is tried when the caller wants to be gone: well below a second.
+const HASTY_TRIES: usize = 3;
 
 /// A shard's producer. Its own thread serves its events, as the transactional calls need while they block.
 pub(super) type ShardProducer = ThreadedProducer<Context<Tally>>;
 
-/// One try of a call. A call that is not through goes on in the background, and the next try takes it up.
-pub(super) const TRY: Duration = Duration::from_millis(200);
-
-/// What a failed call asks for.
-#[derive(Debug)]
-pub(super) enum Class {
-    /// The same call again.
-    SameCall,
-    /// Abort the transaction.
-    Abort,
-    /// The client is of no use any more: somebody else has its id, or the transaction timed out.
-    Fatal,
-    /// A misconfiguration, a missing grant or our own bug.
-    Broken,
+/// Why a transaction cannot be committed as it is.
+pub(super) enum Obstacle {
+    /// The client is of no use any more, and with it goes the transaction: nothing can be aborted.
+    Spent(LogError),
+    /// Abort, and send the same pages again.
+    Again(String),
+    /// Abort, and give up with this error.
+    GiveUp(LogError),
+    /// Abort, and name this record.
+    TooLarge(Failure),
+    /// Abort, and find out what the topic takes now: a broker refused a batch that was within the limit.
+    BatchTooLarge,
 }
 
-/// The class of an error of a transactional call.
-pub(super) fn class(error: &KafkaError) -> Class {
-    match error {
-        KafkaError::Transaction(native) => of(
-            native.code(),
-            native.is_fatal(),
-            native.txn_requires_abort(),
-            native.is_retriable(),
-        ),
-        // `commit_transaction` flushes first, and says it this way.
-        KafkaError::Flush(_) => Class::SameCall,
-        other => error::code(other).map_or(Class::Broken, |code| of(code, false, false, false)),
+/// What a transaction is made with.
+pub(super) struct Transaction<'a> {
+    pub(super) log: &'a Logger,
+    pub(super) producer: &'a ShardProducer,
+    pub(super) place: &'a Place,
+    pub(super) failpoint: Option<&'a Failpoint>,
+    pub(super) own: &'a Ownership,
+    pub(super) cancel: &'a Cancel,
+}
+
+type Message<'a> = BaseRecord<'a, [u8], [u8], usize>;
+
+impl Transaction<'_> {
+    /// Commits the records of the pages and the cursor after them.
+    pub(super) fn run(&self, pages: &[Page], cursor: &[u8]) -> Result<(), Obstacle> {
+        self.producer
+            .begin_transaction()
+            .map_err(|problem| self.obstacle("begin transaction", problem))?;
+        self.producer.context().side.begin();
+        self.stops_dead_at(Step::Begun)?;
+        let mut number = 0;
+        for record in pages.iter().flat_map(|page| &page.records) {
+            self.send(number, |tag| self.record(record, tag))?;
+            number += 1;
+        }
+        self.send(number, |tag| self.cursor(cursor, tag))?;
+        self.await_reports()?;
+        self.stops_dead_at(Step::Sent)?;
+        // Last look before the point of no return.
+        match self.stopped() {
+            Some(reason) => Err(Obstacle::GiveUp(reason)),
+            None => self.finish(),
+        }
     }
-}
 
-fn of(code: Code, is_fatal: bool, requires_abort: bool, is_retriable: bool) -> Class {
-    let verdict = error::verdict(code);
-    if is_fatal {
-        return if verdict == Verdict::Fail && code != Code::Fatal {
-            Class::Broken
+    /// Aborts; `Err` when the client is spent instead.
+    pub(super) fn abort(&self) -> Result<(), LogError> {
+        let mut num_hasty = 0;
+        loop {
+            let Err(problem) = self.producer.abort_transaction(TRY) else {
+                return Ok(());
+            };
+            match class(&problem) {
+                Class::SameCall | Class::Abort => {
+                    if let Some(reason) = self.stopped() {
+                        num_hasty += 1;
+                        if num_hasty >= HASTY_TRIES {
+                            return Err(reason);
+                        }
+                    }
+                    wait::pause(self.cancel, TRY / 10);
+                }
+                Class::Fatal => return Err(self.place.lost()),
+                Class::Broken => return Err(error::call("abort transaction", &self.place.id, problem)),
+            }
+        }
+    }
+
+    /// What every wait looks at; `None` = go on.
+    pub(super) fn stopped(&self) -> Option<LogError> {
+        if !self.own.holds() {
+            Some(self.place.lost())
+        } else if self.cancel.is_cancelled() {
+            Some(self.place.cancelled(OPERATION))
         } else {
-            Class::Fatal
-        };
+            None
+        }
     }
-    if requires_abort {
-        return Class::Abort;
-    }
-    match verdict {
-        // Says retriable: another call is under way. And a missing grant may be marked so by `init_transactions`.
-        Verdict::Fail => match code {
-            Code::Conflict | Code::State => Class::Broken,
-            _ if is_retriable && !is_operators(code) => Class::SameCall,
-            _ => Class::Broken,
-        },
-        Verdict::Lost => Class::Fatal,
-        Verdict::Retry => Class::SameCall,
-        Verdict::Reject if is_retriable => Class::SameCall,
-        Verdict::Reject => Class::Broken,
-    }
-}
 
-/// Codes that stay until an operator does something.
-fn is_operators(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Authentication
-            | Code::SaslAuthenticationFailed
-            | Code::TopicAuthorizationFailed
-            | Code::GroupAuthorizationFailed
-            | Code::ClusterAuthorizationFailed
-            | Code::TransactionalIdAuthorizationFailed
-            | Code::InvalidTransactionTimeout
-            | Code::UnsupportedVersion
-            | Code::UnsupportedFeature
-    )
+    fn stops_dead_at(&self, step: Step) -> Result<(), Obstacle> {
+        match self.failpoint {
+            Some(failpoint) if failpoint(step) => Err(Obstacle::Spent(self.place.lost())),
+            _ => Ok(()),
+        }
+    }
+
+    fn record<'b>(&'b self, record: &'b PageRecord, tag: usize) -> Message<'b> {
+        let mut message = BaseRecord::with_opaque_to(&self.place.topic, tag).payload(&record.payload[..]);
+        if let Some(key) = &record.key {
+            message = message.key(&key[..]);
+        }
+        if let Some(IngestReject { reason, size_bytes }) = &record.reject {
+            let size = size_bytes.to_string();
+            let (reason, size) = (
+                (IngestReject::REASON_HEADER, reason),
+                (IngestReject::SIZE_HEADER, &size),
+            );
+            let insert = |headers: OwnedHeaders, (key, value)| {
+                headers.insert(Header {
+                    key,
+                    value: Some(value),
+                })
+            };
+            message = message.headers(
+                [reason, size]
+                    .into_iter()
+                    .fold(OwnedHeaders::new_with_capacity(2), insert),
+            );
+        }
+        message
+    }
+
+    fn cursor<'b>(&'b self, value: &'b [u8], tag: usize) -> Message<'b> {
+        BaseRecord::with_opaque_to(&self.place.cursors, tag)
+            .partition(self.place.shard.number)
+            .key(self.place.shard.content.as_bytes())
+            .payload(value)
+    }
+
+    fn send<'b>(&self, number: usize, make: impl FnOnce(usize) -> Message<'b>) -> Result<(), Obstacle> {
+        let tally = &self.producer.context().side;
+        // Counted before it is sent: its report may be here before `send` returns.
+        let mut message = make(tally.sending(number));
+        loop {
+            let Err((problem, unsent)) = self.producer.send(message) else {
+                return Ok(());
+            };
+            match error::code(&problem) {
+                Some(Code::QueueFull) => {
+                    if let Some(reason) = self.stopped() {
+                        return Err(Obstacle::GiveUp(reason));
+                    }
+                    // The producer's own thread empties it as reports come in.
+                    match tally.wait(GLANCE) {
+                        Progress::Failed(failure) => return Err(self.undelivered(failure)),
+                        Progress::Pending | Progress::Acknowledged => message = unsent,
+                    }
+                }
+                Some(code @ Code::MessageSizeTooLarge) => {
+                    return Err(Obstacle::TooLarge(Failure { record: number, code }));
+                }
+                Some(code) => return Err(self.undelivered(Failure { record: number, code })),
+                None => {
+                    let failed = error::call("append record", &self.place.topic, problem);
+                    return Err(Obstacle::GiveUp(failed));
+                }
+            }
+        }
+    }
+
+    fn await_reports(&self) -> Result<(), Obstacle> {
+        loop {
+            match self.producer.context().side.wait(GLANCE) {
+                Progress::Acknowledged => {
+                    settle(self.producer);
+                    return Ok(());
+                }
+                Progress::Failed(failure) => return Err(self.undelivered(failure)),
+                Progress::Pending => {
+                    if self.producer.client().fatal_error().is_some() {
+                        return Err(Obstacle::Spent(self.place.lost()));
+                    }
+                    if let Some(reason) = self.stopped() {
+                        return Err(Obstacle::GiveUp(reason));
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish(&self) -> Result<(), Obstacle> {
+        loop {
+            let Err(problem) = self.producer.commit_transaction(TRY) else {
+                return self.stops_dead_at(Step::Committed);
+            };
+            match class(&problem) {
+                Class::SameCall => {
+                    // Whether it goes in is open now, so that nothing can be aborted either.
+                    if let Some(reason) = self.stopped() {
+                        return Err(Obstacle::Spent(reason));
+                    }
+                    wait::pause(self.cancel, TRY / 10);
+                }
+                _ => return Err(self.obstacle(OPERATION, problem)),
+            }
+        }
+    }
+
+    /// A record that did not go in.
+    fn undelivered(&self, failure: Failure) -> Obstacle {
+        match failure.code {
+            // Inside a transaction that has failed already: the abort says why.
+            Code::State => Obstacle::Again("the transaction has failed".to_owned()),
+            Code::MessageSizeTooLarge => Obstacle::BatchTooLarge,
+            code => match error::verdict(code) {
+                Verdict::Lost => Obstacle::Spent(self.place.lost()),
+                Verdict::Retry => Obstacle::Again(code.to_string()),
+                Verdict::Reject | Verdict::Fail => {
+                    let reason = format!("record {} was refused", failure.record);
+                    Obstacle::GiveUp(error::reported("append record", &self.place.topic, code, reason))
+                }
+            },
+        }
+    }
+
+    fn obstacle(&self, operation: &'static str, problem: KafkaError) -> Obstacle {
+        match class(&problem) {
+            Class::Abort => Obstacle::Again(problem.to_string()),
+            Class::SameCall | Class::Fatal => {
+                info!(self.log, "the shard's producer is done"; "operation" => operation, "cause" => %problem);
+                Obstacle::Spent(self.place.lost())
+            }
+            Class::Broken => Obstacle::Spent(error::call(operation, &self.place.id, problem)),
+        }
+    }
 }
 
 /// Waits until librdkafka has put the acknowledged records away. Without it `commit_transaction` may find the last report
 /// still in hand and then waits for 100 ms.
-pub(super) fn settle(producer: &ShardProducer) {
+fn settle(producer: &ShardProducer) {
     for _ in 0..10_000 {
         if producer.flush(Duration::ZERO).is_ok() {
             return;
         }
         thread::yield_now();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_flag_has_its_class_and_the_worse_flag_wins() {
-        let cases = [
-            ((Code::OperationTimedOut, false, false, true), "SameCall"),
-            ((Code::CoordinatorNotAvailable, false, false, true), "SameCall"),
-            ((Code::IllegalGeneration, false, true, false), "Abort"),
-            ((Code::MessageTimedOut, false, true, true), "Abort"),
-            ((Code::Fenced, true, false, false), "Fatal"),
-            ((Code::Fenced, true, true, true), "Fatal"),
-            ((Code::InvalidTransactionTimeout, true, false, false), "Broken"),
-            ((Code::Conflict, false, false, true), "Broken"),
-            ((Code::State, false, false, false), "Broken"),
-            ((Code::TransactionalIdAuthorizationFailed, false, false, true), "Broken"),
-        ];
-        for ((code, is_fatal, requires_abort, is_retriable), expected) in cases {
-            assert_eq!(
-                format!("{:?}", of(code, is_fatal, requires_abort, is_retriable)),
-                expected,
-                "{code}"
-            );
-        }
-        let timeout = KafkaError::Flush(Code::OperationTimedOut);
-        assert!(
-            matches!(class(&timeout), Class::SameCall),
-            "the commit's own flush is tried again"
-        );
     }
 }

@@ -14,6 +14,7 @@ mod merge;
 mod prepared;
 mod rows;
 mod target;
+mod writing;
 
 pub use batch::{LoadBatch, Outcome};
 pub use loader::{Loader, TableSpec};

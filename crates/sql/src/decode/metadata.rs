@@ -94,10 +94,10 @@ impl Metadata {
                     .with_timezone("UTC"),
             ),
             Self::Headers => headers(chosen),
+            // The sieve has proved that it is UTF-8. A byte order mark stays: it is what came.
             Self::Raw => {
-                let text =
-                    |record: &InputRecord<'_>| String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned();
-                Arc::new(StringArray::from_iter_values(chosen.map(text)))
+                let text = chosen.map(|record| str::from_utf8(record.value.unwrap_or_default()).unwrap_or_default());
+                Arc::new(StringArray::from_iter_values(text))
             }
             Self::Record => Arc::new(UInt32Array::from(rows.to_vec())),
         }

@@ -23,16 +23,20 @@ use arrow::{
 };
 use arrow_json::ReaderBuilder;
 
+use self::{
+    bad::{Outcome, shown},
+    shape::StructShape,
+    sieve::Sieve,
+};
 pub(crate) use self::{
     metadata::{Metadata, map_of},
     usage::Usage,
 };
-use self::{shape::StructShape, sieve::Sieve};
-use crate::{FailedAt, Failure, InputRecord, Origin, decode::bad::shown};
+use crate::{FailedAt, Failure, InputRecord, Origin};
 
 /// How many records arrow-json takes between two flushes: bigger tapes fall out of the processor's cache.
 const CHUNK_RECORDS: usize = 1024;
-/// … and how many bytes, so that a batch of huge records does not become one huge tape.
+/// … and how many bytes of them, so that a batch of huge records does not become one huge tape.
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// Which columns are decoded, in the order of the batches that the plans scan.
@@ -97,17 +101,8 @@ pub(crate) struct Decoder {
     layout: Arc<Layout>,
     arrow: arrow_json::reader::Decoder,
     sieve: Sieve,
-    chunk: Chunk,
-}
-
-/// Records that passed the sieve and wait for arrow-json.
-#[derive(Debug, Default)]
-struct Chunk {
-    text: Vec<u8>,
-    /// Where each record ends in the text.
-    ends: Vec<usize>,
-    /// Which record of the input each one is.
-    rows: Vec<u32>,
+    /// The used part of the record at hand; it stays in the processor's first cache.
+    used: Vec<u8>,
 }
 
 impl Decoder {
@@ -117,7 +112,7 @@ impl Decoder {
             layout,
             arrow,
             sieve: Sieve::default(),
-            chunk: Chunk::default(),
+            used: Vec::new(),
         })
     }
 
@@ -129,85 +124,100 @@ impl Decoder {
         failures: &mut Vec<Failure>,
     ) -> Result<Vec<RecordBatch>, ArrowError> {
         let mut batches = Vec::with_capacity(records.len() / CHUNK_RECORDS + 1);
+        let mut rows = Vec::with_capacity(CHUNK_RECORDS);
+        let mut bytes = 0;
+        let mut taken = Ok(());
         for (row, record) in (0_u32..).zip(records) {
             let Some(value) = record.value else { continue };
-            let passed = self
-                .sieve
-                .pass(value, &self.layout.shape, &mut self.chunk.text)
-                .and_then(|()| self.layout.metadata.iter().try_for_each(|column| column.check(record)));
-            match passed {
+            match self.sift(record, value) {
                 Ok(()) => {
-                    self.chunk.ends.push(self.chunk.text.len());
-                    self.chunk.rows.push(row);
+                    rows.push(row);
+                    bytes += self.used.len();
+                    taken = taken.and_then(|()| self.take());
                 }
-                Err(bad) => {
-                    let end = self.chunk.ends.last().copied().unwrap_or(0);
-                    self.chunk.text.truncate(end);
-                    failures.push(failure(row, bad.reason()));
-                }
+                Err(bad) => failures.push(failure(row, bad.reason())),
             }
-            if self.chunk.rows.len() == CHUNK_RECORDS || self.chunk.text.len() >= CHUNK_BYTES {
-                self.flush(origin, records, &mut batches, failures)?;
+            if rows.len() == CHUNK_RECORDS || bytes >= CHUNK_BYTES {
+                let chunk = std::mem::take(&mut rows);
+                self.flush(
+                    std::mem::replace(&mut taken, Ok(())),
+                    chunk,
+                    origin,
+                    records,
+                    &mut batches,
+                    failures,
+                )?;
+                bytes = 0;
             }
         }
-        self.flush(origin, records, &mut batches, failures)?;
+        self.flush(taken, rows, origin, records, &mut batches, failures)?;
         Ok(batches)
     }
 
+    /// Leaves the used part of the record in `used`.
+    fn sift(&mut self, record: &InputRecord<'_>, value: &[u8]) -> Outcome {
+        self.used.clear();
+        self.sieve.pass(value, &self.layout.shape, &mut self.used)?;
+        self.layout.metadata.iter().try_for_each(|column| column.check(record))
+    }
+
+    /// Hands `used` to arrow-json.
+    fn take(&mut self) -> Result<(), ArrowError> {
+        if self.layout.declared.fields().is_empty() {
+            return Ok(());
+        }
+        let before = self.arrow.len();
+        let taken = self.arrow.decode(&self.used)?;
+        if taken == self.used.len() && self.arrow.len() == before + 1 && !self.arrow.has_partial_record() {
+            return Ok(());
+        }
+        Err(ArrowError::JsonError("is not one object".to_owned()))
+    }
+
+    /// Makes a batch of the records that arrow-json has taken, `rows` of the input.
     fn flush(
         &mut self,
+        taken: Result<(), ArrowError>,
+        rows: Vec<u32>,
         origin: Origin<'_>,
         records: &[InputRecord<'_>],
         batches: &mut Vec<RecordBatch>,
         failures: &mut Vec<Failure>,
     ) -> Result<(), ArrowError> {
-        let chunk = std::mem::take(&mut self.chunk);
-        let mut pending = vec![(0, chunk.rows.len())];
-        // One part nearly always. What passed the sieve decodes; should arrow-json see it otherwise all the same, the
-        // chunk is halved until the culprit stands alone.
-        while let Some((first, end)) = pending.pop() {
-            if first == end {
-                continue;
-            }
-            let rows = &chunk.rows[first..end];
-            let start = first.checked_sub(1).map_or(0, |last| chunk.ends[last]);
-            match self.columns(&chunk.text[start..chunk.ends[end - 1]], rows.len()) {
-                Ok(columns) => batches.push(self.batch(columns, origin, records, rows)?),
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if let Ok(columns) = taken.and_then(|()| self.columns(rows.len())) {
+            batches.push(self.batch(columns, origin, records, &rows)?);
+            return Ok(());
+        }
+        // What passed the sieve decodes. Should arrow-json see it otherwise all the same, each record of the chunk is
+        // tried alone, by a new decoder: the old one's tape is poisoned.
+        for row in rows {
+            self.arrow = self.layout.builder()?;
+            let record = &records[row as usize];
+            // It passed before, so it does again.
+            let _ = self.sift(record, record.value.unwrap_or_default());
+            match self.take().and_then(|()| self.columns(1)) {
+                Ok(columns) => batches.push(self.batch(columns, origin, records, &[row])?),
                 Err(error) => {
-                    // The tape keeps what it had read when it failed.
-                    self.arrow = self.layout.builder()?;
-                    if let [row] = rows {
-                        failures.push(failure(
-                            *row,
-                            format!("cannot be decoded: {}", shown(error.to_string().as_bytes())),
-                        ));
-                    } else {
-                        let middle = first + rows.len() / 2;
-                        pending.push((middle, end));
-                        pending.push((first, middle));
-                    }
+                    failures.push(failure(
+                        row,
+                        format!("cannot be decoded: {}", shown(error.to_string().as_bytes())),
+                    ));
                 }
             }
         }
-        self.chunk = Chunk {
-            text: chunk.text,
-            ends: chunk.ends,
-            rows: chunk.rows,
-        };
-        self.chunk.text.clear();
-        self.chunk.ends.clear();
-        self.chunk.rows.clear();
+        self.arrow = self.layout.builder()?;
         Ok(())
     }
 
-    fn columns(&mut self, text: &[u8], count: usize) -> Result<Vec<ArrayRef>, ArrowError> {
+    fn columns(&mut self, count: usize) -> Result<Vec<ArrayRef>, ArrowError> {
         if self.layout.declared.fields().is_empty() {
             return Ok(Vec::new());
         }
-        let taken = self.arrow.decode(text)?;
-        let batch = self.arrow.flush()?;
-        match batch {
-            Some(batch) if taken == text.len() && batch.num_rows() == count => Ok(batch.columns().to_vec()),
+        match self.arrow.flush()? {
+            Some(batch) if batch.num_rows() == count => Ok(batch.columns().to_vec()),
             _ => Err(ArrowError::JsonError(
                 "another number of objects than of records".to_owned(),
             )),

@@ -33,6 +33,29 @@ fn malformed() -> Box<Refusal> {
 /// all of it in braces or not.
 pub(super) fn parse(text: &str) -> Option<[u8; 16]> {
     let text = text.as_bytes();
+    <&[u8; 36]>::try_from(text)
+        .ok()
+        .and_then(parse_usual)
+        .or_else(|| parse_any(text))
+}
+
+/// The form that nearly all have; a uuid is looked at twice, as a value and as a key.
+fn parse_usual(text: &[u8; 36]) -> Option<[u8; 16]> {
+    const DIGITS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+    if [8, 13, 18, 23].iter().any(|&place| text[place] != b'-') {
+        return None;
+    }
+    let mut uuid = [0; 16];
+    let mut seen = 0;
+    for (byte, place) in uuid.iter_mut().zip(DIGITS) {
+        let (high, low) = (HEX[usize::from(text[place])], HEX[usize::from(text[place + 1])]);
+        seen |= high | low;
+        *byte = high << 4 | low;
+    }
+    (seen != NO_DIGIT).then_some(uuid)
+}
+
+fn parse_any(text: &[u8]) -> Option<[u8; 16]> {
     let mut rest = match text {
         [b'{', inner @ .., b'}'] => inner,
         _ => text,
@@ -40,7 +63,11 @@ pub(super) fn parse(text: &str) -> Option<[u8; 16]> {
     let mut uuid = [0; 16];
     for (index, byte) in uuid.iter_mut().enumerate() {
         let (&[high, low], after) = rest.split_first_chunk::<2>()?;
-        *byte = hex(high)? << 4 | hex(low)?;
+        let (high, low) = (HEX[usize::from(high)], HEX[usize::from(low)]);
+        if high == NO_DIGIT || low == NO_DIGIT {
+            return None;
+        }
+        *byte = high << 4 | low;
         rest = match after {
             [b'-', after @ ..] if index % 2 == 1 && index < 15 => after,
             _ => after,
@@ -49,14 +76,19 @@ pub(super) fn parse(text: &str) -> Option<[u8; 16]> {
     rest.is_empty().then_some(uuid)
 }
 
-fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+const NO_DIGIT: u8 = 0xff;
+
+/// The value of each byte as a hexadecimal digit.
+static HEX: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        table[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        table[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
     }
-}
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -85,6 +117,7 @@ mod tests {
             "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1",
             "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a111",
             "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1g",
+            "g0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
             "a0eebc99--9c0b-4ef8-bb6d-6bb9bd380a11",
             "a0e-ebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
             "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11-",

@@ -61,3 +61,41 @@ fn a_constant_that_overflows_is_found_before_the_first_record() {
         assert_eq!(found.len(), 1, "{expression}");
     }
 }
+
+#[tokio::test]
+async fn functions_do_not_wrap_either() {
+    for expression in [
+        "factorial(a)",
+        "lcm(a, b)",
+        "to_timestamp(a)",
+        "to_timestamp_seconds(a)",
+        "CAST(a AS INT)",
+        "CAST(a AS DECIMAL(10,2))",
+        "CAST(CAST(a AS DECIMAL(38,0)) * 100000000000000000000 AS BIGINT)",
+    ] {
+        let query = format!("SELECT {expression} AS x FROM records");
+        let transformed = run(&mut engine(SCHEMA, &query), &[MAX]).await;
+        assert_eq!(
+            transformed.failures.len(),
+            1,
+            "{expression}: {:?}",
+            rows(&transformed.tables[0])
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_branch_that_is_not_taken_does_not_fail() {
+    let query =
+        "SELECT CASE WHEN a IS NULL THEN 1 / 0 WHEN a > 100 THEN a + 9223372036854775807 ELSE a END AS x FROM records";
+    let mut engine = engine("a BIGINT", query);
+    let transformed = run(&mut engine, &[r#"{"a":5}"#, "{}", r#"{"a":101}"#]).await;
+    assert_eq!(rows(&transformed.tables[0]), ["5"]);
+    assert_eq!(
+        reasons(&transformed)
+            .iter()
+            .map(|(record, _)| *record)
+            .collect::<Vec<_>>(),
+        [1, 2]
+    );
+}

@@ -134,10 +134,7 @@ fn hidden_columns_cannot_be_named() {
 
 #[test]
 fn every_column_needs_a_name_and_only_once() {
-    assert_eq!(
-        problem(SCHEMA, "SELECT id AS x, gender AS x FROM records").contains("x"),
-        true
-    );
+    assert!(problem(SCHEMA, "SELECT id AS x, gender AS x FROM records").contains('x'));
     let message = problem(SCHEMA, "SELECT id, login.uuid FROM records");
     assert!(
         message.starts_with("column 2 has no name: write ") && message.ends_with(" AS uuid"),
