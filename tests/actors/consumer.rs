@@ -280,8 +280,9 @@ fn a_topic_that_was_made_again_stops_the_partition_with_a_sentence_and_its_batch
         let scene = Scene::new().await;
         scene.log.assign(0, 2);
         scene.until_batches(1).await;
-        assert!(scene.batches.all()[0].message.0.identity.clone().holds().await);
-        settle(scene.batches.take());
+        let batch = scene.batches.take();
+        assert!(batch.message.0.identity.clone().holds().await);
+        settle(batch);
         {
             let mut state = scene.log.state();
             state.topic_id = TopicId(uuid::Uuid::from_u128(8));

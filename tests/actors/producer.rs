@@ -236,15 +236,14 @@ fn a_record_that_is_too_large_for_the_topic_becomes_an_envelope_among_its_neighb
         large.records[1].payload = vec![b'x'; 20_000].into();
         let answer = scene.room.address().send(Produce(large)).await.unwrap();
         assert_eq!(answer, delivered(3));
-        let state = scene.log.state();
-        let records = &state.log[0].pages[0].records;
+        let log = scene.log.state().log.clone();
+        let records = &log[0].pages[0].records;
         let reject = records[1].reject.as_ref().expect("an envelope");
         assert_eq!(reject.size_bytes, 20_000);
         assert!(reject.reason.contains("20000 bytes"), "{}", reject.reason);
         assert!(records[1].payload.len() < 10_000);
         assert!(records[0].reject.is_none() && records[2].reject.is_none());
-        assert_eq!((state.log[0].after.produced, state.log[0].after.rejected), (3, 1));
-        drop(state);
+        assert_eq!((log[0].after.produced, log[0].after.rejected), (3, 1));
         scene.room.stop().await;
     });
 }

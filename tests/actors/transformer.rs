@@ -143,7 +143,7 @@ fn a_batch_of_envelopes_alone_and_one_without_records_go_through() {
         empty.records.clear();
         let _answer = scene.room.address().send(Transform(empty));
         until("it comes to the writer", || scene.writes.len() == 1).await;
-        let batch = &scene.writes.all()[0].message.0;
+        let batch = scene.writes.take().message.0;
         assert_eq!(
             (batch.expected_offset, batch.next_offset, batch.records.len()),
             (2, 3, 0)
