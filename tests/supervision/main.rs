@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a scenario that cannot go on has failed")]
 
+mod kinds;
 mod own;
 mod parking;
 mod restarts;

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Recipient, StreamHandler, WrapFuture};
 use futures::channel::mpsc::{UnboundedSender, unbounded};
+use tokio_util::sync::DropGuard;
 
 use super::{
     claims::{ClaimSettings, Claimed, Claims},
@@ -56,8 +57,8 @@ pub struct Consumer {
     /// Revocations that wait for batches to settle.
     leaving: Vec<Leaving>,
     num_tickets: u64,
-    /// Asked to stop: nothing new is begun.
-    stopping: bool,
+    /// An ordered stop is under way: nothing new is begun.
+    is_stopping: bool,
     crew: Option<Crew>,
 }
 
@@ -69,7 +70,11 @@ struct Crew {
 
 enum Partition {
     /// A claim is under way, or will be.
-    Claiming { ticket: u64 },
+    Claiming {
+        ticket: u64,
+        /// Takes the order back when the partition is not claimed any more. `None` = not ordered yet.
+        _order: Option<DropGuard>,
+    },
     Reading {
         claim: Arc<Claim>,
         in_flight: usize,
@@ -97,6 +102,7 @@ pub(super) enum News {
         claimed: Claimed,
     },
     Batch(Box<RawBatch>),
+    /// The log does not hold what comes next under this claim.
     OutOfRange {
         partition: i32,
         epoch: i64,
@@ -118,7 +124,7 @@ impl Consumer {
             partitions,
             leaving,
             num_tickets: 0,
-            stopping: false,
+            is_stopping: false,
             crew: None,
         }
     }
@@ -135,22 +141,24 @@ impl Consumer {
     }
 
     fn claim(&mut self, partition: i32) {
-        if self.stopping {
+        if self.is_stopping {
             return;
         }
-        let ticket = self.ticket();
-        self.partitions.insert(partition, Partition::Claiming { ticket });
+        let (ticket, unwanted) = (self.ticket(), self.life.over().child_token());
+        let order = Some(unwanted.clone().drop_guard());
+        self.partitions
+            .insert(partition, Partition::Claiming { ticket, _order: order });
         self.settings.gauges.partition_state(partition, true, "claiming");
         if let Some(crew) = &self.crew {
-            crew.claims.order(partition, ticket);
+            crew.claims.order(partition, ticket, unwanted);
         }
     }
 
     fn claimed(&mut self, partition: i32, ticket: u64, claimed: Claimed) {
-        let Some(Partition::Claiming { ticket: waiting }) = self.partitions.get(&partition) else {
+        let Some(Partition::Claiming { ticket: waiting, .. }) = self.partitions.get(&partition) else {
             return;
         };
-        if *waiting != ticket || self.stopping {
+        if *waiting != ticket || self.is_stopping {
             return;
         }
         match claimed {
@@ -202,13 +210,18 @@ impl Consumer {
 
     fn revoked(&mut self, partitions: Vec<i32>, lost: bool, ctx: &mut Context<Self>) {
         let mut in_flight = HashMap::new();
+        // Lost while they were drained: nobody waits for them, and they may come back before their batches are answered.
+        for leaving in &mut self.leaving {
+            leaving.partitions.retain(|partition| !partitions.contains(partition));
+            leaving
+                .in_flight
+                .retain(|(partition, _), _| !partitions.contains(partition));
+        }
+        self.release_drained();
         for partition in &partitions {
             self.settings
                 .gauges
                 .partition_state(*partition, false, "with another consumer");
-            if let Some(crew) = &self.crew {
-                crew.claims.forget(*partition);
-            }
             if let Some(Partition::Reading {
                 claim,
                 in_flight: num @ 1..,
@@ -244,7 +257,7 @@ impl Consumer {
         let Some(Partition::Reading { claim, in_flight, .. }) = self.partitions.get_mut(&partition) else {
             return;
         };
-        if claim.epoch != epoch || self.stopping {
+        if claim.epoch != epoch {
             return;
         }
         *in_flight += 1;
@@ -278,12 +291,13 @@ impl Consumer {
             });
         }
         self.heard_leaving((partition, epoch));
+        let state = self.partitions.get_mut(&partition);
         let Some(Partition::Reading {
             claim,
             in_flight,
             out_of_range,
             ..
-        }) = self.partitions.get_mut(&partition)
+        }) = state
         else {
             return;
         };
@@ -293,7 +307,7 @@ impl Consumer {
         *in_flight = in_flight.saturating_sub(1);
         let read_no_further = *out_of_range && *in_flight == 0;
         match reply {
-            _ if self.stopping => {}
+            _ if self.is_stopping => {}
             Ok(_) if read_no_further => self.claim(partition),
             Ok(_) => {}
             Err(Refused::WentBack) => {
@@ -306,10 +320,11 @@ impl Consumer {
                 self.settings.gauges.partition_state(partition, true, "fenced");
                 self.order(Order::Leave(vec![partition]));
                 let ticket = self.ticket();
-                self.partitions.insert(partition, Partition::Claiming { ticket });
+                self.partitions
+                    .insert(partition, Partition::Claiming { ticket, _order: None });
                 ctx.run_later(HEARTBEAT, move |consumer, _ctx| {
                     let still = consumer.partitions.get(&partition);
-                    if matches!(still, Some(Partition::Claiming { ticket: waiting }) if *waiting == ticket) {
+                    if matches!(still, Some(Partition::Claiming { ticket: waiting, .. }) if *waiting == ticket) {
                         consumer.claim(partition);
                     }
                 });
@@ -327,15 +342,20 @@ impl Consumer {
                 }
             }
         }
+        self.release_drained();
+    }
+
+    fn release_drained(&mut self) {
         let done = self
             .leaving
             .extract_if(.., |leaving| leaving.in_flight.is_empty())
+            .filter(|leaving| !leaving.partitions.is_empty())
             .collect::<Vec<_>>();
         done.into_iter()
             .for_each(|leaving| self.order(Order::Release(leaving.partitions)));
     }
 
-    /// What comes next is not in the log. The batches before it are, in memory: a claim would fence them.
+    /// What comes next is not in the log. The batches before it are, in memory: a claim now would fence them.
     fn out_of_range(&mut self, partition: i32, epoch: i64) {
         let state = self.partitions.get_mut(&partition);
         let Some(Partition::Reading {
@@ -347,6 +367,7 @@ impl Consumer {
         else {
             return;
         };
+        // Of a partition that is with another consumer by now it says nothing.
         if claim.epoch == epoch {
             *out_of_range = true;
             // A new claim finds out which offsets are gone, and says so.
@@ -379,7 +400,7 @@ impl Consumer {
 
     /// An ordered stop: read no further, hear what is in flight, then end.
     fn wind_down(&mut self, ctx: &mut Context<Self>) {
-        self.stopping = true;
+        self.is_stopping = true;
         let partitions: Vec<i32> = self.partitions.keys().copied().collect();
         self.order(Order::Leave(partitions));
         ctx.run_interval(Duration::from_millis(20), |consumer, ctx| {

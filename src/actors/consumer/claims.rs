@@ -1,9 +1,8 @@
 //! The thread that claims partitions in PostgreSQL, off the polling thread: the group goes on while PostgreSQL is slow.
 
 use std::{
-    collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     time::Duration,
@@ -38,17 +37,12 @@ pub(super) enum Claimed {
 struct Order {
     partition: i32,
     ticket: u64,
+    /// Cancelled when the partition is given back before it was claimed: a claim would then fence its next owner.
+    unwanted: Cancel,
 }
-
-/// The tickets of claims that are still wanted, by partition. The thread looks at it right before it bumps the epoch: a claim
-/// of a partition that has moved on meanwhile would push its new owner out.
-pub(super) type Wanted = Arc<Mutex<HashMap<i32, u64>>>;
 
 /// Orders claims.
-pub(super) struct Claims {
-    orders: Sender<Order>,
-    wanted: Wanted,
-}
+pub(super) struct Claims(Sender<Order>);
 
 /// Who claims, and from where.
 pub(super) struct ClaimSettings {
@@ -62,37 +56,32 @@ impl Claims {
     /// Starts the thread.
     pub(super) fn spawn(life: &Life, settings: ClaimSettings, news: UnboundedSender<News>) -> Self {
         let (sender, inbox) = channel();
-        let wanted = Wanted::default();
-        let looking = wanted.clone();
         let claiming = life.clone();
         let started = life.thread("claims", move |cancel| {
-            if let Err(error) = claim_for_ever(&claiming, &settings, &looking, &inbox, &news, &cancel) {
+            if let Err(error) = claim_for_ever(&claiming, &settings, &inbox, &news, &cancel) {
                 claiming.fail(error);
             }
         });
         if let Err(error) = started {
             life.fail(error);
         }
-        Self { orders: sender, wanted }
+        Self(sender)
     }
 
-    /// Claims a partition; the answer comes as [`News::Claimed`] with the same ticket.
-    pub(super) fn order(&self, partition: i32, ticket: u64) {
-        lock(&self.wanted).insert(partition, ticket);
+    /// Claims a partition, unless it is `unwanted` by then; the answer comes as [`News::Claimed`] with the same ticket.
+    pub(super) fn order(&self, partition: i32, ticket: u64, unwanted: Cancel) {
         // A thread that has ended has failed this life already.
-        let _ = self.orders.send(Order { partition, ticket });
-    }
-
-    /// The partition is not ours any more: a claim that has not begun is not made.
-    pub(super) fn forget(&self, partition: i32) {
-        lock(&self.wanted).remove(&partition);
+        let _ = self.0.send(Order {
+            partition,
+            ticket,
+            unwanted,
+        });
     }
 }
 
 fn claim_for_ever(
     life: &Life,
     settings: &ClaimSettings,
-    wanted: &Wanted,
     inbox: &Receiver<Order>,
     news: &UnboundedSender<News>,
     cancel: &Cancel,
@@ -100,18 +89,22 @@ fn claim_for_ever(
     let inspector = settings.log.inspector(&settings.spec)?;
     let mut session = None;
     while !cancel.is_cancelled() {
-        let Order { partition, ticket } = match inbox.recv_timeout(LOOK) {
+        let order = match inbox.recv_timeout(LOOK) {
             Ok(order) => order,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
+        let Order {
+            partition,
+            ticket,
+            unwanted,
+        } = order;
         let mut backoff = Backoff::outage();
         let claimed = loop {
-            if cancel.is_cancelled() {
-                return Ok(());
+            if unwanted.is_cancelled() {
+                break None;
             }
-            let is_wanted = || lock(wanted).get(&partition) == Some(&ticket);
-            let error: BoxError = match claim(settings, inspector.as_ref(), &mut session, partition, &is_wanted) {
+            let error: BoxError = match claim(settings, inspector.as_ref(), &mut session, partition, &unwanted) {
                 Ok(claimed) => break claimed,
                 Err(ClaimError::Store(error)) if error.verdict() == Verdict::Retry => error.into(),
                 Err(ClaimError::Log(error)) if error.verdict() == Verdict::Retry => error.into(),
@@ -124,7 +117,7 @@ fn claim_for_ever(
             let _waiting = life
                 .progress()
                 .wait(format!("a claim of partition {partition}: {reason}"));
-            backoff.block(cancel);
+            backoff.block(&unwanted);
         };
         let Some(claimed) = claimed else { continue };
         if news
@@ -152,16 +145,17 @@ fn claim(
     inspector: &dyn Inspector,
     session: &mut Option<Session>,
     partition: i32,
-    is_wanted: &dyn Fn() -> bool,
+    unwanted: &Cancel,
 ) -> Result<Option<Claimed>, ClaimError> {
     let spec = &settings.spec;
     let topic_id = inspector.topic_id().map_err(ClaimError::Log)?;
-    let bounds = inspector.bounds(partition).map_err(ClaimError::Log)?;
+    let mut bounds = inspector.bounds(partition).map_err(ClaimError::Log)?;
     let session = match session {
         Some(session) => session,
         None => session.insert(Session::connect(&settings.connect, &settings.owner).map_err(ClaimError::Store)?),
     };
-    if !is_wanted() {
+    // The last look before the epoch is bumped.
+    if unwanted.is_cancelled() {
         return Ok(None);
     }
     let key = PartitionKey {
@@ -171,8 +165,10 @@ fn claim(
     };
     let claimed = offsets::claim(session, &key, topic_id, bounds.low, &settings.owner).map_err(ClaimError::Store)?;
     let next_offset = claimed.next_offset;
-    // Asked again: an earlier owner may have moved the offset until the claim, and now nobody else can.
-    let bounds = inspector.bounds(partition).map_err(ClaimError::Log)?;
+    if next_offset > bounds.last_stable {
+        // The owner before has loaded what came after the first look. From the claim on the offset stands still.
+        bounds = inspector.bounds(partition).map_err(ClaimError::Log)?;
+    }
     if claimed.recorded_topic_id != topic_id {
         return Ok(Some(Claimed::Stopped(format!(
             "topic {} was deleted and created again (its identity was {} and is {topic_id}): what the old one held from offset \
@@ -197,8 +193,4 @@ fn claim(
         epoch: claimed.epoch,
         next_offset,
     }))
-}
-
-fn lock(wanted: &Wanted) -> MutexGuard<'_, HashMap<i32, u64>> {
-    wanted.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -1,7 +1,7 @@
 //! The thread that polls the group and reads the partitions' queues. It never waits for anything else.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{
         Arc,
         mpsc::{Receiver, Sender, TryRecvError, channel},
@@ -76,15 +76,10 @@ pub(super) fn spawn(life: &Life, settings: ReaderSettings, news: UnboundedSender
     let reading = life.clone();
     let started = life.thread("reader", move |cancel| {
         let _ = tell_thread.send(std::thread::current());
-        let opened = {
-            let _waiting = reading.progress().wait("the log to have the topic ready");
-            open(&settings, &cancel)
-        };
-        let reader = opened.map(|member| Reader {
+        let reader = open(&settings, &cancel).map(|member| Reader {
             settings: &settings,
             member,
             readings: HashMap::new(),
-            silent: HashSet::new(),
             news: &news,
         });
         let ended = reader.and_then(|reader| reader.read_for_ever(&inbox, reading.progress(), &cancel));
@@ -116,8 +111,6 @@ struct Reader<'a> {
     settings: &'a ReaderSettings,
     member: Box<dyn LoadMember>,
     readings: HashMap<i32, Reading>,
-    /// Out of range: said once.
-    silent: HashSet<i32>,
     news: &'a UnboundedSender<News>,
 }
 
@@ -126,8 +119,7 @@ impl Reader<'_> {
         let _work = progress.work();
         let mut buffer = Vec::new();
         while !cancel.is_cancelled() {
-            // A sign of life, no achievement: what is settled is marked by the actor.
-            progress.beat();
+            progress.mark();
             let mut busy = false;
             loop {
                 match inbox.try_recv() {
@@ -171,7 +163,6 @@ impl Reader<'_> {
         match order {
             Order::Read { claim, next_offset } => {
                 let partition = claim.key.partition;
-                self.silent.remove(&partition);
                 self.readings
                     .insert(partition, Reading::new(claim, next_offset, self.settings.limits));
                 self.member.assign(&[(partition, next_offset)])
@@ -207,7 +198,7 @@ impl Reader<'_> {
         let Some(reading) = self.readings.get_mut(&partition) else {
             return Ok(false);
         };
-        let Some(limit) = reading.room().filter(|_| !self.silent.contains(&partition)) else {
+        let Some(limit) = reading.room() else {
             return Ok(false);
         };
         let outcome = self.member.read(partition, limit, buffer)?;
@@ -228,11 +219,11 @@ impl Reader<'_> {
             // The actor is gone with its life; so is this thread, soon.
             let _ = self.news.unbounded_send(News::Batch(Box::new(batch)));
         }
-        if outcome == ReadOutcome::OutOfRange && self.silent.insert(partition) {
-            let _ = self.news.unbounded_send(News::OutOfRange {
-                partition,
-                epoch: reading.claim.epoch,
-            });
+        if outcome == ReadOutcome::OutOfRange {
+            let epoch = reading.claim.epoch;
+            // Said once: reading begins anew with another claim, if there is one.
+            self.readings.remove(&partition);
+            let _ = self.news.unbounded_send(News::OutOfRange { partition, epoch });
         }
         Ok(any)
     }

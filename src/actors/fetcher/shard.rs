@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use actix::{MailboxError, Recipient};
-use futures::future::LocalBoxFuture;
+use futures::{FutureExt, future::LocalBoxFuture};
 use serde_json::Value;
 
 use super::actor::FetcherSettings;
@@ -32,8 +32,10 @@ pub(super) enum Stopped {
 struct Unanswered {
     num_records: usize,
     size_bytes: usize,
-    reply: LocalBoxFuture<'static, Result<Result<Delivered, Refused>, MailboxError>>,
+    reply: LocalBoxFuture<'static, Answer>,
 }
+
+type Answer = Result<Result<Delivered, Refused>, MailboxError>;
 
 pub(super) struct ShardLoop {
     settings: FetcherSettings,
@@ -70,8 +72,10 @@ impl ShardLoop {
     async fn fetch_for_ever(&mut self) -> Result<std::convert::Infallible, Stopped> {
         let progress = self.life.progress().clone();
         loop {
-            while self.unanswered_records > self.settings.max_unanswered_records
-                || self.unanswered_bytes > self.settings.max_unanswered_bytes
+            self.hear_answered()?;
+            while !self.unanswered.is_empty()
+                && (self.unanswered_records >= self.settings.max_unanswered_records
+                    || self.unanswered_bytes >= self.settings.max_unanswered_bytes)
             {
                 self.hear_oldest().await?;
             }
@@ -170,7 +174,26 @@ impl ShardLoop {
         };
         self.unanswered_records -= num_records.max(1);
         self.unanswered_bytes -= size_bytes;
-        match reply.await {
+        self.heard(reply.await)
+    }
+
+    /// Hears what has been answered by now: a refused page is noticed before the next one is fetched, not only when a
+    /// slow source has filled two transactions.
+    fn hear_answered(&mut self) -> Result<(), Stopped> {
+        while let Some(oldest) = self.unanswered.front_mut() {
+            let Some(answer) = (&mut oldest.reply).now_or_never() else {
+                return Ok(());
+            };
+            self.unanswered_records -= oldest.num_records.max(1);
+            self.unanswered_bytes -= oldest.size_bytes;
+            self.unanswered.pop_front();
+            self.heard(answer)?;
+        }
+        Ok(())
+    }
+
+    fn heard(&self, answer: Answer) -> Result<(), Stopped> {
+        match answer {
             Ok(Ok(Delivered { .. })) => {
                 self.life.progress().mark();
                 Ok(())

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, StreamHandler};
+use actix::{
+    Actor, AsyncContext, Context, Handler, ResponseFuture, StreamHandler,
+    dev::{MessageResponse, OneshotSender},
+};
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -232,14 +235,31 @@ impl StreamHandler<News> for Producer {
     fn finished(&mut self, _ctx: &mut Self::Context) {}
 }
 
+/// The answer to a [`Lend`], which may take hours. actix keeps a `ResponseFuture` until it is ready, whoever waits for it;
+/// this one ends with the fetcher that has asked, so that no shard is lent to the dead.
+pub struct Asked(oneshot::Receiver<Result<Lent, Refused>>);
+
+impl MessageResponse<Producer, Lend> for Asked {
+    fn handle(self, _ctx: &mut Context<Producer>, asking: Option<OneshotSender<Result<Lent, Refused>>>) {
+        let Some(mut asking) = asking else { return };
+        actix_rt::spawn(async move {
+            tokio::select! {
+                () = asking.closed() => {}
+                // Where the fetcher goes away just now, the lease is dropped with the answer.
+                answer = self.0 => drop(asking.send(answer.unwrap_or(Err(Refused::Lost)))),
+            }
+        });
+    }
+}
+
 impl Handler<Lend> for Producer {
-    type Result = ResponseFuture<Result<Lent, Refused>>;
+    type Result = Asked;
 
     fn handle(&mut self, _: Lend, _ctx: &mut Self::Context) -> Self::Result {
         let (answer, answered) = oneshot::channel();
         self.asking.push_back(answer);
         self.lend();
-        Box::pin(async move { answered.await.unwrap_or(Err(Refused::Lost)) })
+        Asked(answered)
     }
 }
 

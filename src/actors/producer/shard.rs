@@ -115,11 +115,10 @@ impl ShardThread {
         Ok(())
     }
 
-    /// A fenced writer re-opens only after a heartbeat, and when the group has been polled since: a process that was
-    /// stopped for a while would otherwise push the rightful owner out.
+    /// A fenced writer re-opens only after a heartbeat, and when the group has been polled since the fence: a process that
+    /// was stopped for a while would otherwise push the rightful owner out.
     fn wait_for_fresh_knowledge(&self, wanted: &dyn Fn() -> bool) {
-        let num_polls = self.own.num_polls();
-        let started = tokio::time::Instant::now();
+        let (started, num_polls) = (tokio::time::Instant::now(), self.own.num_polls());
         while wanted() && (started.elapsed() < self.heartbeat || self.own.num_polls() == num_polls) {
             std::thread::park_timeout(LOOK.min(self.heartbeat));
         }
