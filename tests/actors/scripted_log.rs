@@ -62,6 +62,8 @@ pub struct State {
     pub log: Vec<Transaction>,
     pub committed: Option<CursorRecord>,
     pub openings: Vec<Opening>,
+    /// How often a writer was asked where it stands: it is for each borrower and each page.
+    pub num_looks: usize,
     fence: Option<(Instant, u64)>,
     pub max_record_bytes: usize,
 }
@@ -222,6 +224,7 @@ struct Writer {
 
 impl ShardWriter for Writer {
     fn committed(&self) -> Option<&CursorRecord> {
+        self.log.state().num_looks += 1;
         self.committed.as_ref()
     }
 
