@@ -15,7 +15,7 @@ use crate::{
         settings::{Brokers, Pipeline, PostgresUrl, Settings, Source, Table},
     },
     daemon::Program,
-    log::{Log, TopicSpec, kafka::KafkaLog},
+    log::{Log, LogError, TopicSpec, kafka::KafkaLog},
     service::Exit,
     sql::arrow::datatypes::SchemaRef,
     store::{
@@ -141,7 +141,14 @@ fn topic(settings: &Settings, pipeline: &Pipeline, log: &Logger) -> Result<Strin
         shards: Default::default(),
     };
     let inspector = kafka.inspector(&spec)?;
-    let (id, partitions) = (inspector.topic_id()?, inspector.num_partitions()?);
+    let id = match inspector.topic_id() {
+        // A topic that is not there is made by the first run.
+        Err(LogError::Mismatch { problem, .. }) => {
+            return Ok(format!("topic {}: {problem}; it will be created", spec.topic));
+        }
+        found => found?,
+    };
+    let partitions = inspector.num_partitions()?;
     Ok(format!(
         "topic {} is there: {partitions} partitions, identity {id}",
         spec.topic

@@ -334,8 +334,12 @@ fn a_position_that_retention_has_passed_stops_the_partition_and_names_the_lost_r
         scene.until_batches(2).await;
         scene.log.state().low = 20;
         scene.log.state().at_poll.push_back(AtPoll::OutOfRange(0));
-        settle(scene.batches.take());
-        scene.until_state(0, "stopped: ").await;
+        // What is in hand is settled first: a claim would fence it, and the log has no second copy.
+        until("the partition stops", || {
+            settle(scene.batches.take());
+            scene.state(0).starts_with("stopped: ")
+        })
+        .await;
         assert!(
             scene.state(0).contains("offsets 5 to 19 are gone"),
             "{}",
