@@ -160,17 +160,16 @@ fn sample(daemon: &Daemon) -> Result<Table, BoxError> {
 
 fn look_further(daemon: &Daemon, keep: bool) -> String {
     match daemon.embedded_postgres() {
-        Some(server) if keep => {
-            format!(
-                "look further:\n  {}\nit stays up until you press Ctrl-C",
-                server.psql_line()
-            )
-        }
-        Some(_) => {
-            "look further: run it again with --keep (make demo ARGS=--keep); it stays up and names the psql line".into()
-        }
+        Some(server) if keep => format!(
+            "look further:\n  {}\nit stays up until you press Ctrl-C",
+            server.psql_line()
+        ),
+        Some(server) => format!(
+            "look further: with --keep (make demo ARGS=--keep) it stays up, and this line leads in:\n  {}",
+            server.psql_line()
+        ),
         None => {
-            "look further: psql <your URL> -c 'SELECT * FROM users LIMIT 5' -c 'SELECT * FROM aqueduct.offsets'".into()
+            "look further:\n  psql YOUR_URL -c 'SELECT * FROM users LIMIT 5' -c 'SELECT * FROM aqueduct.offsets'".into()
         }
     }
 }

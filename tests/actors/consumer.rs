@@ -336,7 +336,9 @@ fn a_position_that_retention_has_passed_stops_the_partition_and_names_the_lost_r
         scene.log.state().at_poll.push_back(AtPoll::OutOfRange(0));
         // What is in hand is settled first: a claim would fence it, and the log has no second copy.
         until("the partition stops", || {
-            settle(scene.batches.take());
+            while scene.batches.len() > 0 {
+                settle(scene.batches.take());
+            }
             scene.state(0).starts_with("stopped: ")
         })
         .await;
