@@ -263,6 +263,11 @@ impl Daemon {
         self.wait("the daemon stops in order")
     }
 
+    /// Its whole log, for messages.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The end of its log, for messages.
     pub fn tail(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();

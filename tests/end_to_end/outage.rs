@@ -63,7 +63,10 @@ fn outages_of_kafka_postgresql_and_the_api_are_waited_out() {
     let status = status.unwrap();
     let pipeline = &status["pipelines"][0];
     assert_eq!(pipeline["ledger"]["produced"], 30_000);
-    assert_eq!(pipeline["ledger"]["applied"], 30_000);
+    let offsets =
+        job.texts("SELECT partition || ': ' || next_offset || ' consumed ' || consumed FROM aqueduct.offsets");
+    let log = daemon.log();
+    assert_eq!(pipeline["ledger"]["applied"], 30_000, "{offsets:?}\n{status:#}\n{log}");
     assert_eq!(pipeline["ledger"]["dead"], 0);
     for branch in pipeline["branches"].as_array().unwrap() {
         for actor in branch["children"].as_array().unwrap() {

@@ -65,6 +65,12 @@ impl Reading {
         position: Option<i64>,
         now: Instant,
     ) -> Option<Cut> {
+        // Below this everything is in a batch already. A log that repeats itself must not double a row.
+        let floor = self
+            .records
+            .last()
+            .map_or(self.expected_offset, |record| record.offset + 1);
+        read.retain(|record| record.offset >= floor);
         if !read.is_empty() {
             self.oldest.get_or_insert(now);
             self.size_bytes += read.iter().map(size_bytes).sum::<usize>();
@@ -171,6 +177,19 @@ mod tests {
             .add(&mut records(14..17), ReadOutcome::More, None, Instant::now())
             .expect("it is full");
         assert_eq!((cut.expected_offset, cut.next_offset), (13, 17));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn records_that_come_a_second_time_are_dropped() {
+        let mut reading = reading(3, 10);
+        let cut = reading.add(&mut records(8..13), ReadOutcome::More, None, Instant::now());
+        assert_eq!(cut.expect("it is full").records.len(), 3);
+        assert!(
+            reading
+                .add(&mut records(11..13), ReadOutcome::Empty, None, Instant::now())
+                .is_none()
+        );
+        assert_eq!(reading.due(), None, "nothing new came");
     }
 
     #[tokio::test(start_paused = true)]

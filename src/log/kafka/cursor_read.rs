@@ -138,7 +138,9 @@ impl Span<'_> {
                         return Ok(last);
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(last),
+                // An end before the one that was asked for says nothing: what lies between may hold a newer cursor.
+                Some(Err(KafkaError::PartitionEOF(_))) if self.is_passed(observer) => return Ok(last),
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
                 // Compaction or retention passed between the question and the read: ask again.
                 Some(Err(KafkaError::MessageConsumption(Code::AutoOffsetReset | Code::OffsetOutOfRange))) => {
                     return Err(error::reported(
