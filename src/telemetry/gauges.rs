@@ -104,6 +104,13 @@ impl Gauges {
         lock(&self.shards).entry(shard).or_default().committed = Some(after.clone());
     }
 
+    /// How many pages this daemon knows to be committed in a shard.
+    pub fn committed_pages(&self, shard: i32) -> u64 {
+        let shards = lock(&self.shards);
+        let committed = shards.get(&shard).and_then(|gauge| gauge.committed.as_ref());
+        committed.map_or(0, |committed| committed.pages)
+    }
+
     /// A partition was claimed.
     pub fn partition_claimed(&self, partition: i32, epoch: i64, next_offset: i64) {
         let gauge = PartitionGauge {

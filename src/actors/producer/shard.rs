@@ -101,7 +101,10 @@ impl ShardThread {
                 } = &self;
                 settings.log.open_shard(&settings.spec, shard, own, cancel)
             };
-            let served = opened.and_then(|mut writer| self.serve(writer.as_mut(), &mut gathered, inbox, news, cancel));
+            let served = opened.and_then(|mut writer| {
+                self.refuse_stale(writer.as_ref())?;
+                self.serve(writer.as_mut(), &mut gathered, inbox, news, cancel)
+            });
             match served {
                 Ok(()) => break,
                 Err(error) if error.verdict() == Verdict::Lost => {
@@ -113,6 +116,22 @@ impl ShardThread {
         }
         gathered.settle(false);
         Ok(())
+    }
+
+    /// Right after a broker's restart a cursor was seen that was older than the last commit which that broker had confirmed
+    /// (`tests/end_to_end/outage.rs`): going on from there would append a page twice. It is read again until it shows
+    /// what this daemon has committed.
+    fn refuse_stale(&self, writer: &dyn ShardWriter) -> Result<(), LogError> {
+        let known = self.settings.gauges.committed_pages(self.shard.number);
+        let found = writer.committed().map_or(0, |committed| committed.pages);
+        if found >= known {
+            return Ok(());
+        }
+        let place = format!(
+            "shard {} (the log shows {found} pages, {known} were committed; it)",
+            self.shard
+        );
+        Err(LogError::Lost { place })
     }
 
     /// A fenced writer re-opens only after a heartbeat, and when the group has been polled since the fence: a process that
