@@ -174,7 +174,7 @@ pub enum ReadOutcome {
     More,
     /// Nothing more at the moment.
     Empty,
-    /// The end of the partition was reached: a hint to ask the inspector for the last stable offset.
+    /// The end of the partition was reached: [`LoadMember::position`] says where that is.
     End,
     /// The position is outside what the log holds.
     OutOfRange,
