@@ -5,7 +5,6 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -111,37 +110,15 @@ sql = "{sql}"
     }
 }
 
-/// Jobs run beside each other; one that stops and starts servers runs alone, so that it meets outages and not a machine that
-/// is too busy to answer.
-static TURNS: RwLock<()> = RwLock::new(());
-
-#[allow(dead_code, reason = "held, not read")]
-enum Turn {
-    Shared(RwLockReadGuard<'static, ()>),
-    Alone(RwLockWriteGuard<'static, ()>),
-}
-
 /// A folder with a config file, and the database that it names.
 pub struct Job {
-    _turn: Turn,
     pub dir: tempfile::TempDir,
     pub database: TestDatabase,
 }
 
 impl Job {
     pub fn new(database: TestDatabase, brokers: &Brokers, pipelines: &[PipelineText]) -> Self {
-        let turn = Turn::Shared(TURNS.read().unwrap_or_else(PoisonError::into_inner));
-        Self::in_turn(turn, database, brokers, pipelines)
-    }
-
-    pub fn alone(database: TestDatabase, brokers: &Brokers, pipelines: &[PipelineText]) -> Self {
-        let turn = Turn::Alone(TURNS.write().unwrap_or_else(PoisonError::into_inner));
-        Self::in_turn(turn, database, brokers, pipelines)
-    }
-
-    fn in_turn(_turn: Turn, database: TestDatabase, brokers: &Brokers, pipelines: &[PipelineText]) -> Self {
         let job = Self {
-            _turn,
             dir: tempfile::tempdir().unwrap(),
             database,
         };

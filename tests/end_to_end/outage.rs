@@ -25,7 +25,7 @@ fn outages_of_kafka_postgresql_and_the_api_are_waited_out() {
     let name = unique("outage");
     let pipeline = PipelineText::users(&name, &simulator.url(), RESULTS, PAGES);
     let table = pipeline.table.clone();
-    let job = Job::alone(
+    let job = Job::new(
         server.database(),
         &Brokers::Kafka(kafka.address().to_owned()),
         &[pipeline],

@@ -118,20 +118,21 @@ impl ShardThread {
         Ok(())
     }
 
-    /// Right after a broker's restart a cursor was seen that was older than the last commit which that broker had confirmed
-    /// (`tests/end_to_end/outage.rs`): going on from there would append a page twice. It is read again until it shows
-    /// what this daemon has committed.
+    /// Whoever goes on from a cursor that is older than what was committed appends pages twice. The log is not to show
+    /// one; if it does, its cluster has lost data (an unclean leader election does that), and somebody has to know.
     fn refuse_stale(&self, writer: &dyn ShardWriter) -> Result<(), LogError> {
         let known = self.settings.gauges.committed_pages(self.shard.number);
         let found = writer.committed().map_or(0, |committed| committed.pages);
         if found >= known {
             return Ok(());
         }
-        let place = format!(
-            "shard {} (the log shows {found} pages, {known} were committed; it)",
-            self.shard
-        );
-        Err(LogError::Lost { place })
+        Err(LogError::Mismatch {
+            place: format!("shard {}", self.shard),
+            problem: format!(
+                "the log has lost what it had confirmed: its cursor is after {found} pages, and {known} were committed. \
+                 To go on from that cursor, and fetch those pages again, restart aqueduct"
+            ),
+        })
     }
 
     /// A fenced writer re-opens only after a heartbeat, and when the group has been polled since the fence: a process that

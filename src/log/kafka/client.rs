@@ -1,6 +1,9 @@
 //! librdkafka clients: what all of them are configured with, and where their log lines and errors go.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use rdkafka::{
     ClientConfig, ClientContext,
@@ -95,6 +98,7 @@ impl Clients {
             log: self.log.clone(),
             redactor: Arc::clone(&self.redactor),
             fault: Mutex::new(None),
+            num_errors: AtomicU64::new(0),
             quiet: Mutex::new(Quiet::default()),
         }
     }
@@ -113,12 +117,21 @@ impl Clients {
 
     /// A reader that belongs to no group's assignment: for questions, and for partitions at absolute offsets.
     pub(super) fn observer(&self, pipeline: &str) -> Result<Observer, LogError> {
+        self.observer_of(pipeline, "read_committed")
+    }
+
+    /// The same, for what is not decided yet: its last offset is the high watermark.
+    pub(super) fn undecided_observer(&self, pipeline: &str) -> Result<Observer, LogError> {
+        self.observer_of(pipeline, "read_uncommitted")
+    }
+
+    fn observer_of(&self, pipeline: &str, isolation: &str) -> Result<Observer, LogError> {
         let fixed = [
             // It never joins. A group id is needed to read at all, and the pipeline's own is what grants are given for.
             ("group.id", pipeline),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
-            ("isolation.level", "read_committed"),
+            ("isolation.level", isolation),
             ("enable.partition.eof", "true"),
             ("auto.offset.reset", "error"),
             ("partition.assignment.strategy", "cooperative-sticky"),
@@ -150,12 +163,18 @@ pub(super) struct Context<T> {
     log: Logger,
     redactor: Arc<Redactor>,
     fault: Mutex<Option<(Code, String)>>,
+    num_errors: AtomicU64,
     quiet: Mutex<Quiet>,
 }
 
 impl<T> Context<T> {
     pub(super) fn log_to(&self) -> &Logger {
         &self.log
+    }
+
+    /// How many errors the client has met so far: a broker that went away is one.
+    pub(super) fn num_errors(&self) -> u64 {
+        self.num_errors.load(Ordering::Relaxed)
     }
 
     /// The last error that waiting cannot mend. Calls of librdkafka only time out on wrong credentials; this tells why.
@@ -191,6 +210,7 @@ impl<T: Send + Sync> ClientContext for Context<T> {
     fn error(&self, error: KafkaError, reason: &str) {
         let Some(code) = error::code(&error) else { return };
         let reason = self.redactor.clean(reason);
+        self.num_errors.fetch_add(1, Ordering::Relaxed);
         match code {
             // Not errors: the end of a partition, and an offset that is gone, which `read` tells its caller.
             Code::PartitionEOF | Code::AutoOffsetReset => return,

@@ -4,7 +4,7 @@
 //! records, aborted transactions and cursors of older contents lie there too. So a window before the end is read, from an
 //! absolute offset, and widened when it holds none.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
     Message, Offset, TopicPartitionList, consumer::Consumer, error::KafkaError, types::RDKafkaErrorCode as Code,
@@ -28,14 +28,31 @@ const WINDOW: i64 = 500;
 
 /// The first offset that can be read, and the last stable one. `serve_queue` as in [`describe`](super::describe::describe).
 pub(super) fn bounds(observer: &Observer, topic: &str, partition: i32, serve_queue: bool) -> Result<Bounds, LogError> {
+    bounds_within(observer, topic, partition, serve_queue, LIMIT)
+}
+
+/// The same, for a caller that looks at other things in between.
+pub(super) fn bounds_within(
+    observer: &Observer,
+    topic: &str,
+    partition: i32,
+    serve_queue: bool,
+    limit: Duration,
+) -> Result<Bounds, LogError> {
     let (operation, place) = ("read offsets", format!("{topic}[{partition}]"));
-    let answer = observer.fetch_watermarks(topic, partition, LIMIT);
+    let answer = observer.fetch_watermarks(topic, partition, limit);
     if serve_queue {
         serve(observer);
     }
     match answer {
         // On a read_committed client the high watermark of this call is the last stable offset.
         Ok((low, last_stable)) => Ok(Bounds { low, last_stable }),
+        // What librdkafka says of a partition without a leader, as while its broker shuts down. That there is such a
+        // partition was seen when the topic was prepared.
+        Err(problem) if error::code(&problem) == Some(Code::UnknownPartition) => {
+            let code = Code::LeaderNotAvailable;
+            Err(error::reported(operation, place, code, "the partition has no leader"))
+        }
         Err(problem) => {
             let fault = observer.context().take_fault(operation, &place);
             Err(fault.unwrap_or_else(|| error::call(operation, place, problem)))
@@ -71,10 +88,8 @@ pub(super) fn read(
             start,
             end,
         };
-        let value = span.last_value(observer, shard.content.as_bytes(), cancel);
-        // Also after an error: the next reader assigns anew.
-        let _ = observer.unassign();
-        if let Some(Value { offset, payload }) = value? {
+        let value = span.last_value(observer, Some(shard.content.as_bytes()), cancel);
+        if let Some(Value { offset, payload, .. }) = value? {
             let Some(payload) = payload else { return Ok(None) };
             return serde_json::from_slice(&payload)
                 .map(Some)
@@ -91,10 +106,27 @@ pub(super) fn read(
     Ok(None)
 }
 
+/// The last record with a key between two offsets, whatever its key.
+pub(super) fn last_record(
+    observer: &Observer,
+    (topic, partition): (&str, i32),
+    (start, end): (i64, i64),
+    cancel: &Cancel,
+) -> Result<Option<Value>, LogError> {
+    let span = Span {
+        topic,
+        partition,
+        start,
+        end,
+    };
+    span.last_value(observer, None, cancel)
+}
+
 /// A cursor record; no payload = a tombstone.
-struct Value {
+pub(super) struct Value {
     offset: i64,
-    payload: Option<Vec<u8>>,
+    pub(super) key: Vec<u8>,
+    pub(super) payload: Option<Vec<u8>>,
 }
 
 struct Span<'a> {
@@ -109,7 +141,20 @@ impl Span<'_> {
         format!("{}[{}]", self.topic, self.partition)
     }
 
-    fn last_value(&self, observer: &Observer, key: &[u8], cancel: &Cancel) -> Result<Option<Value>, LogError> {
+    /// With this key, or with any.
+    fn last_value(&self, observer: &Observer, key: Option<&[u8]>, cancel: &Cancel) -> Result<Option<Value>, LogError> {
+        let value = self.assigned_last_value(observer, key, cancel);
+        // Also after an error: the next reader assigns anew.
+        let _ = observer.unassign();
+        value
+    }
+
+    fn assigned_last_value(
+        &self,
+        observer: &Observer,
+        key: Option<&[u8]>,
+        cancel: &Cancel,
+    ) -> Result<Option<Value>, LogError> {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(self.topic, self.partition, Offset::Offset(self.start))
             .and_then(|()| observer.assign(&list))
@@ -127,11 +172,12 @@ impl Span<'_> {
             match observer.poll(SLICE) {
                 Some(Ok(message)) => {
                     num_idle = 0;
-                    if message.offset() < self.end && message.key() == Some(key) {
-                        let payload = message.payload().map(<[u8]>::to_vec);
+                    let found = message.key().filter(|found| key.is_none_or(|key| key == *found));
+                    if let Some(found) = found.filter(|_| message.offset() < self.end) {
                         last = Some(Value {
                             offset: message.offset(),
-                            payload,
+                            key: found.to_vec(),
+                            payload: message.payload().map(<[u8]>::to_vec),
                         });
                     }
                     if message.offset() + 1 >= self.end {

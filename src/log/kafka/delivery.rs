@@ -1,11 +1,13 @@
 //! Counts delivery reports, so that a transaction is committed only when each of its records was acknowledged.
 
 use std::{
+    collections::BTreeMap,
     sync::{Condvar, Mutex, PoisonError},
     time::Duration,
 };
 
 use rdkafka::{
+    Message,
     producer::{DeliveryResult, ProducerContext},
     types::RDKafkaErrorCode as Code,
 };
@@ -18,12 +20,24 @@ use super::{
 /// Bits of a report's tag that number the record; the others number the transaction.
 const RECORD_BITS: u32 = 40;
 
+/// The cursor's number in its transaction: no record has it.
+pub(super) const CURSOR: usize = (1 << RECORD_BITS) - 1;
+
 /// A record that was not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     /// Its number in the transaction.
     pub(super) record: usize,
     pub(super) code: Code,
+}
+
+/// The last offset that a transaction took in each partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ends {
+    /// In the shard's partition of the cursors.
+    pub(super) cursor: Option<i64>,
+    /// By partition of the records' topic.
+    pub(super) records: BTreeMap<i32, i64>,
 }
 
 /// The reports of one transaction. Reports of earlier ones, which were aborted, are passed over.
@@ -39,6 +53,7 @@ struct State {
     num_reported: usize,
     num_sent: usize,
     failures: Vec<Failure>,
+    ends: Ends,
 }
 
 /// How far the reports have come.
@@ -70,17 +85,20 @@ impl Tally {
         (state.transaction << RECORD_BITS) | record
     }
 
-    fn report(&self, tag: usize, failure: Option<Code>) {
+    fn report(&self, tag: usize, outcome: Result<(i32, i64), Code>) {
         let mut state = lock(&self.state);
         if tag >> RECORD_BITS != state.transaction {
             return;
         }
         state.num_reported += 1;
-        if let Some(code) = failure {
-            state.failures.push(Failure {
-                record: tag & ((1 << RECORD_BITS) - 1),
-                code,
-            });
+        let record = tag & CURSOR;
+        match outcome {
+            Err(code) => state.failures.push(Failure { record, code }),
+            Ok((_, offset)) if record == CURSOR => state.ends.cursor = Some(offset),
+            Ok((partition, offset)) => {
+                let end = state.ends.records.entry(partition).or_insert(offset);
+                *end = offset.max(*end);
+            }
         }
         if state.num_reported >= state.num_sent || !state.failures.is_empty() {
             self.changed.notify_all();
@@ -103,6 +121,11 @@ impl Tally {
         }
     }
 
+    /// Where the acknowledged records lie.
+    pub(super) fn ends(&self) -> Ends {
+        lock(&self.state).ends.clone()
+    }
+
     /// All failures so far; complete after the abort.
     pub(super) fn failures(&self) -> Vec<Failure> {
         lock(&self.state).failures.clone()
@@ -113,11 +136,11 @@ impl ProducerContext for Context<Tally> {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
-        let failure = result
-            .as_ref()
-            .err()
-            .map(|(problem, _)| error::code(problem).unwrap_or(Code::Unknown));
-        self.side.report(tag, failure);
+        let outcome = match result {
+            Ok(message) => Ok((message.partition(), message.offset())),
+            Err((problem, _)) => Err(error::code(problem).unwrap_or(Code::Unknown)),
+        };
+        self.side.report(tag, outcome);
     }
 }
 
@@ -131,10 +154,14 @@ mod tests {
         tally.begin();
         assert_eq!(tally.wait(Duration::ZERO), Progress::Acknowledged, "nothing was sent");
         let tags = [tally.sending(0), tally.sending(1)];
-        tally.report(tags[1], None);
+        tally.report(tags[1], Ok((0, 8)));
         assert_eq!(tally.wait(Duration::ZERO), Progress::Pending);
-        tally.report(tags[0], None);
+        tally.report(tags[0], Ok((0, 7)));
         assert_eq!(tally.wait(Duration::ZERO), Progress::Acknowledged);
+        let cursor = tally.sending(CURSOR);
+        tally.report(cursor, Ok((3, 40)));
+        let (cursor, records) = (Some(40), BTreeMap::from([(0, 8)]));
+        assert_eq!(tally.ends(), Ends { cursor, records });
     }
 
     #[test]
@@ -144,9 +171,9 @@ mod tests {
         let late = tally.sending(5);
         tally.begin();
         let tag = tally.sending(3);
-        tally.report(late, Some(Code::PurgeQueue));
+        tally.report(late, Err(Code::PurgeQueue));
         assert_eq!(tally.wait(Duration::ZERO), Progress::Pending);
-        tally.report(tag, Some(Code::MessageSizeTooLarge));
+        tally.report(tag, Err(Code::MessageSizeTooLarge));
         let failure = Failure {
             record: 3,
             code: Code::MessageSizeTooLarge,

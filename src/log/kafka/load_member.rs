@@ -24,7 +24,7 @@ use super::{
     error,
     limits::Limits,
     load_group::{self, Partitions, Reader},
-    record::copied,
+    record::{copied, is_marker},
 };
 use crate::{
     log::{LoadEvent, LoadMember, LogError, ReadLimit, ReadOutcome, TopicSpec, Waker},
@@ -265,6 +265,7 @@ impl LoadMember for KafkaLoadMember {
         let (mut num_records, mut num_bytes, mut is_end) = (0, 0, false);
         while num_records < limit.records && num_bytes < limit.bytes {
             match queue.poll(Duration::ZERO) {
+                Some(Ok(message)) if is_marker(&message) => is_end = false,
                 Some(Ok(message)) => {
                     let record = copied(&message);
                     num_records += 1;

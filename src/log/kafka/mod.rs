@@ -23,6 +23,7 @@ mod inspector;
 mod limits;
 mod load_group;
 mod load_member;
+mod markers;
 mod open_shard;
 mod prepare;
 mod properties;

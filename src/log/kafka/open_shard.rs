@@ -8,14 +8,15 @@ use slog::debug;
 use super::{
     Failpoint,
     class::{Class, TRY, class},
-    client::Clients,
+    client::{Clients, Observer},
     close::close,
     cursor_read,
     delivery::Tally,
     error,
     limits::Limits,
-    shard_writer::{Cluster, KafkaShardWriter, Place},
-    transaction::ShardProducer,
+    markers,
+    shard_writer::{Cluster, KafkaShardWriter, Place, ShardClients},
+    transaction::{ShardProducer, Transaction},
     wait,
 };
 use crate::{
@@ -37,12 +38,23 @@ pub(super) fn open(
 ) -> Result<KafkaShardWriter, LogError> {
     let max_message_bytes = limits.max_message_bytes(clients, spec, cancel)?;
     let place = Place::new(spec, shard);
+    let observer = Arc::new(clients.observer(&spec.pipeline)?);
     let producer = producer(clients, &place, max_message_bytes)?;
-    let opened = init(&producer, &place, own, cancel).and_then(|()| last_cursor(clients, spec, shard, own, cancel));
+    let transaction = Transaction {
+        log: clients.log(),
+        producer: &producer,
+        place: &place,
+        failpoint: None,
+        own,
+        cancel,
+    };
+    let opened = init(&producer, &place, own, cancel)
+        .and_then(|()| restored(&transaction, clients, spec, &observer))
+        .and_then(|()| last_cursor(&transaction, spec, &observer));
     let committed = match opened {
         Ok(committed) => committed,
         Err(problem) => {
-            close(clients.log(), &place.id, producer);
+            close(clients.log(), &place.id, ShardClients { producer, observer });
             return Err(problem);
         }
     };
@@ -54,7 +66,13 @@ pub(super) fn open(
         limits: limits.clone(),
         max_message_bytes,
     };
-    Ok(KafkaShardWriter::new(cluster, producer, place, committed, failpoint))
+    Ok(KafkaShardWriter::new(
+        cluster,
+        ShardClients { producer, observer },
+        place,
+        committed,
+        failpoint,
+    ))
 }
 
 fn producer(clients: &Clients, place: &Place, max_message_bytes: usize) -> Result<ShardProducer, LogError> {
@@ -108,23 +126,37 @@ fn init(producer: &ShardProducer, place: &Place, own: &Ownership, cancel: &Cance
     }
 }
 
-fn last_cursor(
+/// Decides what an earlier writer was told is committed, and is not.
+fn restored(
+    transaction: &Transaction<'_>,
     clients: &Clients,
     spec: &TopicSpec,
-    shard: &ShardId,
-    own: &Ownership,
-    cancel: &Cancel,
-) -> Result<Option<CursorRecord>, LogError> {
-    let observer = Arc::new(clients.observer(&spec.pipeline)?);
-    let result = wait::retrying(clients.log(), cancel, "read cursor", &spec.cursors_topic(), || {
-        if own.holds() {
-            cursor_read::read(&observer, spec, shard, cancel)
-        } else {
-            Err(LogError::Lost {
-                place: spec.cursors_topic(),
-            })
-        }
-    });
-    close(clients.log(), &spec.cursors_topic(), observer);
+    observer: &Arc<Observer>,
+) -> Result<(), LogError> {
+    let undecided = clients.undecided_observer(&spec.pipeline)?;
+    let result = retrying(transaction, || markers::restore(transaction, observer, &undecided));
+    close(transaction.log, &transaction.place.cursors, undecided);
     result
+}
+
+fn last_cursor(
+    transaction: &Transaction<'_>,
+    spec: &TopicSpec,
+    observer: &Arc<Observer>,
+) -> Result<Option<CursorRecord>, LogError> {
+    let shard = &transaction.place.shard;
+    retrying(transaction, || {
+        cursor_read::read(observer, spec, shard, transaction.cancel)
+    })
+}
+
+/// Repeats through an outage, for as long as the shard is wanted.
+fn retrying<T>(transaction: &Transaction<'_>, mut attempt: impl FnMut() -> Result<T, LogError>) -> Result<T, LogError> {
+    let Transaction { log, place, cancel, .. } = transaction;
+    wait::retrying(log, cancel, "read cursor", &place.cursors, || {
+        match transaction.stopped() {
+            Some(reason) => Err(reason),
+            None => attempt(),
+        }
+    })
 }

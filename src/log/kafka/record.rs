@@ -1,9 +1,9 @@
-//! Copies a record out of librdkafka's memory, so that it outlives its queue.
+//! Records as librdkafka has them: copied out of its memory, so that they outlive their queue; and ours that are none.
 
 use bytes::Bytes;
 use rdkafka::{
     Message,
-    message::{BorrowedMessage, Headers},
+    message::{BorrowedMessage, Headers, OwnedHeaders},
 };
 
 use crate::model::{Header, LogRecord};
@@ -24,4 +24,24 @@ pub(super) fn copied(message: &BorrowedMessage<'_>) -> LogRecord {
         value: message.payload().map(Bytes::copy_from_slice),
         headers,
     }
+}
+
+/// Names a record without key and value that is only there for the transaction marker behind it: see
+/// [`markers`](super::markers). Readers of ours pass it over.
+const MARKER_HEADER: &str = "aqueduct-marker";
+
+/// The headers of such a record.
+pub(super) fn marker() -> OwnedHeaders {
+    OwnedHeaders::new_with_capacity(1).insert(rdkafka::message::Header {
+        key: MARKER_HEADER,
+        value: Some("no record"),
+    })
+}
+
+/// Whether it is one.
+pub(super) fn is_marker(message: &BorrowedMessage<'_>) -> bool {
+    message.payload().is_none()
+        && message
+            .headers()
+            .is_some_and(|headers| headers.iter().any(|header| header.key == MARKER_HEADER))
 }

@@ -1,19 +1,20 @@
 //! The only writer of one shard: records and the cursor after them go into one Kafka transaction.
 //!
-//! Invariant: `commit` answers `Ok` only after the broker has committed, and answers `Err` only when the transaction is
+//! Invariant: `commit` answers `Ok` only when readers can see what it has committed, and answers `Err` only when the transaction is
 //! aborted, or when this writer is spent and opening the shard again decides.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use rdkafka::{producer::Producer, types::RDKafkaErrorCode as Code};
 use slog::{Logger, info, o, warn};
 
 use super::{
     Failpoint,
-    client::Clients,
+    client::{Clients, Observer},
     close::close,
     delivery::Failure,
     limits::Limits,
+    markers,
     transaction::{OPERATION, Obstacle, ShardProducer, Transaction},
     wait::{self, Backoff},
 };
@@ -65,12 +66,19 @@ pub(super) struct Cluster {
     pub(super) max_message_bytes: usize,
 }
 
+/// A shard's two clients.
+pub(super) struct ShardClients {
+    pub(super) producer: ShardProducer,
+    /// Sees what readers see.
+    pub(super) observer: Arc<Observer>,
+}
+
 /// See [`ShardWriter`].
 pub(super) struct KafkaShardWriter {
     log: Logger,
     cluster: Cluster,
-    /// `None` once the client is spent: fenced, stopped dead, or left with a call under way.
-    producer: Option<ShardProducer>,
+    /// `None` once they are spent: fenced, stopped dead, or left with a call under way.
+    clients: Option<ShardClients>,
     place: Place,
     committed: Option<CursorRecord>,
     failpoint: Option<Failpoint>,
@@ -79,7 +87,7 @@ pub(super) struct KafkaShardWriter {
 impl KafkaShardWriter {
     pub(super) fn new(
         cluster: Cluster,
-        producer: ShardProducer,
+        clients: ShardClients,
         place: Place,
         committed: Option<CursorRecord>,
         failpoint: Option<Failpoint>,
@@ -88,7 +96,7 @@ impl KafkaShardWriter {
         Self {
             log,
             cluster,
-            producer: Some(producer),
+            clients: Some(clients),
             place,
             committed,
             failpoint,
@@ -142,10 +150,10 @@ impl KafkaShardWriter {
         }
     }
 
-    /// Drops the client as it is.
+    /// Drops the clients as they are.
     fn spend(&mut self) {
-        if let Some(producer) = self.producer.take() {
-            close(&self.log, &self.place.id, producer);
+        if let Some(clients) = self.clients.take() {
+            close(&self.log, &self.place.id, clients);
         }
     }
 }
@@ -170,7 +178,7 @@ impl ShardWriter for KafkaShardWriter {
         })?;
         let mut backoff = Backoff::default();
         loop {
-            let Some(producer) = &self.producer else {
+            let Some(ShardClients { producer, observer }) = &self.clients else {
                 return Err(self.place.lost());
             };
             let transaction = Transaction {
@@ -184,7 +192,12 @@ impl ShardWriter for KafkaShardWriter {
             if let Some(reason) = transaction.stopped() {
                 return Err(reason);
             }
-            let obstacle = match transaction.run(pages, &cursor) {
+            let num_errors = Producer::context(producer).num_errors();
+            let run = transaction.run(pages, &cursor).and_then(|()| {
+                let had_errors = Producer::context(producer).num_errors() != num_errors;
+                markers::confirm(&transaction, observer, &cursor, had_errors)
+            });
+            let obstacle = match run {
                 Ok(()) => {
                     self.committed = Some(after.clone());
                     return Ok(());

@@ -14,8 +14,8 @@ use super::{
     Failpoint, Step,
     class::{Class, TRY, class},
     client::Context,
-    delivery::{Failure, Progress, Tally},
-    error,
+    delivery::{CURSOR, Failure, Progress, Tally},
+    error, record,
     shard_writer::Place,
     wait,
 };
@@ -64,18 +64,47 @@ type Message<'a> = BaseRecord<'a, [u8], [u8], usize>;
 impl Transaction<'_> {
     /// Commits the records of the pages and the cursor after them.
     pub(super) fn run(&self, pages: &[Page], cursor: &[u8]) -> Result<(), Obstacle> {
+        self.begin()?;
+        for (number, record) in pages.iter().flat_map(|page| &page.records).enumerate() {
+            self.send(number, |tag| self.record(record, tag))?;
+        }
+        self.conclude(self.place.shard.content.as_bytes(), cursor)
+    }
+
+    /// Commits nothing but markers: in the cursors' partition, by repeating the cursor that is there, and in these
+    /// partitions of the topic, by records that readers pass over. See [`markers`](super::markers).
+    pub(super) fn mark(
+        &self,
+        partitions: impl Iterator<Item = i32>,
+        key: &[u8],
+        cursor: &[u8],
+    ) -> Result<(), Obstacle> {
+        self.begin()?;
+        for (number, partition) in partitions.enumerate() {
+            self.send(number, |tag| {
+                BaseRecord::with_opaque_to(&self.place.topic, tag)
+                    .partition(partition)
+                    .headers(record::marker())
+            })?;
+        }
+        self.conclude(key, cursor)
+    }
+
+    fn begin(&self) -> Result<(), Obstacle> {
         self.producer
             .begin_transaction()
             .map_err(|problem| self.obstacle("begin transaction", problem))?;
         self.producer.context().side.begin();
-        self.stops_dead_at(Step::Begun)?;
-        let mut number = 0;
-        for record in pages.iter().flat_map(|page| &page.records) {
-            self.send(number, |tag| self.record(record, tag))?;
-            number += 1;
-        }
-        self.send(number, |tag| self.cursor(cursor, tag))?;
+        self.stops_dead_at(Step::Begun)
+    }
+
+    /// The cursor goes when every record is acknowledged, not with them: so a cursor in the log means that all that
+    /// belongs to it is there too, even where the broker does not say how the transaction ended.
+    fn conclude(&self, key: &[u8], cursor: &[u8]) -> Result<(), Obstacle> {
         self.await_reports()?;
+        self.send(CURSOR, |tag| self.cursor(key, cursor, tag))?;
+        self.await_reports()?;
+        settle(self.producer);
         self.stops_dead_at(Step::Sent)?;
         // Last look before the point of no return.
         match self.stopped() {
@@ -151,10 +180,10 @@ impl Transaction<'_> {
         message
     }
 
-    fn cursor<'b>(&'b self, value: &'b [u8], tag: usize) -> Message<'b> {
+    fn cursor<'b>(&'b self, key: &'b [u8], value: &'b [u8], tag: usize) -> Message<'b> {
         BaseRecord::with_opaque_to(&self.place.cursors, tag)
             .partition(self.place.shard.number)
-            .key(self.place.shard.content.as_bytes())
+            .key(key)
             .payload(value)
     }
 
@@ -192,10 +221,7 @@ impl Transaction<'_> {
     fn await_reports(&self) -> Result<(), Obstacle> {
         loop {
             match self.producer.context().side.wait(GLANCE) {
-                Progress::Acknowledged => {
-                    settle(self.producer);
-                    return Ok(());
-                }
+                Progress::Acknowledged => return Ok(()),
                 Progress::Failed(failure) => return Err(self.undelivered(failure)),
                 Progress::Pending => {
                     if self.producer.client().fatal_error().is_some() {
@@ -244,7 +270,10 @@ impl Transaction<'_> {
                 Verdict::Lost => Obstacle::Spent(self.place.lost()),
                 Verdict::Retry => Obstacle::Again(code.to_string()),
                 Verdict::Reject | Verdict::Fail => {
-                    let reason = format!("record {} was refused", failure.record);
+                    let reason = match failure.record {
+                        CURSOR => "the cursor was refused".to_owned(),
+                        number => format!("record {number} was refused"),
+                    };
                     Obstacle::GiveUp(error::reported("append record", &self.place.topic, code, reason))
                 }
             },
