@@ -19,6 +19,7 @@ use super::{
     wait,
 };
 use crate::{
+    failpoint,
     log::{Cancel, LogError, Ownership, TopicSpec},
     model::{CursorRecord, ShardId},
 };
@@ -115,6 +116,7 @@ fn last_cursor(
     own: &Ownership,
     cancel: &Cancel,
 ) -> Result<Option<CursorRecord>, LogError> {
+    failpoint::reach("ingest-after-init");
     let observer = Arc::new(clients.observer(&spec.pipeline)?);
     let result = wait::retrying(clients.log(), cancel, "read cursor", &spec.cursors_topic(), || {
         if own.holds() {

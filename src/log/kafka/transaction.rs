@@ -20,6 +20,7 @@ use super::{
     wait,
 };
 use crate::{
+    failpoint,
     log::{Cancel, LogError, Ownership},
     model::{IngestReject, Page, PageRecord, Verdict},
 };
@@ -64,18 +65,23 @@ type Message<'a> = BaseRecord<'a, [u8], [u8], usize>;
 impl Transaction<'_> {
     /// Commits the records of the pages and the cursor after them.
     pub(super) fn run(&self, pages: &[Page], cursor: &[u8]) -> Result<(), Obstacle> {
+        failpoint::reach("ingest-before-begin");
         self.producer
             .begin_transaction()
             .map_err(|problem| self.obstacle("begin transaction", problem))?;
         self.producer.context().side.begin();
         self.stops_dead_at(Step::Begun)?;
+        failpoint::reach("ingest-after-begin");
         let mut number = 0;
         for record in pages.iter().flat_map(|page| &page.records) {
             self.send(number, |tag| self.record(record, tag))?;
             number += 1;
         }
+        failpoint::reach("ingest-after-records");
         self.send(number, |tag| self.cursor(cursor, tag))?;
+        failpoint::reach("ingest-after-cursor");
         self.await_reports()?;
+        failpoint::reach("ingest-after-reports");
         self.stops_dead_at(Step::Sent)?;
         // Last look before the point of no return.
         match self.stopped() {
@@ -210,8 +216,10 @@ impl Transaction<'_> {
     }
 
     fn finish(&self) -> Result<(), Obstacle> {
+        failpoint::reach("ingest-before-commit");
         loop {
             let Err(problem) = self.producer.commit_transaction(TRY) else {
+                failpoint::reach("ingest-after-commit");
                 return self.stops_dead_at(Step::Committed);
             };
             match class(&problem) {
