@@ -253,7 +253,8 @@ fn no_failpoint_of_the_source_is_forgotten() {
 fn a_daemon_that_dies_while_it_waits_for_the_answer_to_its_commit_writes_nothing_twice() {
     const PAGES: u64 = 40;
 
-    let server = TestPostgres::private();
+    // Without senders nobody waits for a standby.
+    let server = TestPostgres::private_with(&[("wal_level", "replica"), ("max_wal_senders", "1")]);
     let simulator = Simulator::start(Options {
         delay: Duration::from_millis(100),
         ..Options::default()
