@@ -8,6 +8,7 @@
 //!
 //! The modules stand in the order in which data meets them. Imports go down only; `tests/architecture.rs` holds that.
 
+pub mod failpoint;
 pub mod model;
 
 pub mod messages;

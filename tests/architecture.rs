@@ -9,13 +9,14 @@ use std::{
 
 /// Each room, and the rooms that it may name. A room may always name itself.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("failpoint", &[]),
     ("model", &[]),
     ("config", &["model"]),
     ("telemetry", &["config", "model"]),
     ("api", &["config", "model"]),
-    ("log", &["config", "model"]),
+    ("log", &["config", "failpoint", "model"]),
     ("sql", &[]),
-    ("store", &["config", "model", "sql"]),
+    ("store", &["config", "failpoint", "model", "sql"]),
     ("supervision", &["config"]),
     ("messages", &["log", "model", "sql"]),
     (
@@ -24,12 +25,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "actors/producer",
-        &["log", "messages", "model", "supervision", "telemetry"],
+        &["failpoint", "log", "messages", "model", "supervision", "telemetry"],
     ),
     (
         "actors/consumer",
         &[
             "config",
+            "failpoint",
             "log",
             "messages",
             "model",

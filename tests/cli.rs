@@ -70,20 +70,240 @@ fn a_bad_configuration_says_all_its_problems_with_line_and_remedy_and_exits_64()
 
 #[test]
 fn sql_whose_answer_depends_on_where_a_batch_ends_is_refused_with_its_line() {
-    for sql in [
-        "SELECT DISTINCT id FROM records",
-        "SELECT count(*) AS n FROM records",
-        "SELECT id, row_number() OVER (ORDER BY id) AS n FROM records",
-        "SELECT id FROM records LIMIT 1",
-        "SELECT a.id FROM records a JOIN records b ON a.id = b.id",
+    for (sql, what) in [
+        ("SELECT DISTINCT id FROM records", "DISTINCT"),
+        ("SELECT count(*) AS n FROM records", "an aggregate"),
+        ("SELECT name FROM records GROUP BY name", "GROUP BY"),
+        (
+            "SELECT id, row_number() OVER (ORDER BY id) AS n FROM records",
+            "a window function",
+        ),
+        ("SELECT id FROM records LIMIT 1", "LIMIT"),
+        ("SELECT a.id FROM records a JOIN records b ON a.id = b.id", "a join"),
     ] {
         let (code, said) = check(&pipeline(SCHEMA, sql));
         assert_eq!(code, Some(64), "{sql}: {said}");
-        assert!(
-            said.contains("config.toml:9:") && said.contains("1 problem"),
-            "{sql}: {said}"
+        let sentence = format!(
+            "config.toml:9: pipeline.p.table.t.sql: the query contains {what}: its answer would depend on where a batch ends; "
         );
+        // What to write instead is another thing for each.
+        let remedy = said
+            .strip_prefix(&sentence)
+            .and_then(|rest| rest.strip_suffix("\n1 problem\n"));
+        assert!(remedy.is_some_and(|remedy| remedy.len() > 20), "{sql}: {said}");
     }
+}
+
+/// Sound; each bad one differs from it in one place.
+const SOUND: &str = r#"[daemon]
+http = ""
+[kafka]
+brokers = "host:9092"
+[postgres]
+url = "postgres://ada:hunter2@db/x"
+[supervision]
+grace = "5s"
+[[pipeline]]
+name = "people"
+schema = "id INT, name STRING"
+on_nul = "strip"
+dead_letters.max = "1 in 1m"
+[pipeline.source]
+kind = "http"
+url = "https://host/people"
+records = "$.people[*]"
+[pipeline.source.paginate]
+kind = "page"
+stop = "empty"
+[pipeline.batch]
+bytes = "1MiB"
+[[pipeline.table]]
+name = "people"
+mode = "upsert"
+key = ["id"]
+sql = "SELECT id, name FROM records"
+"#;
+
+/// What is written instead of what, at which line that shows, and the words that say what was seen and what to do.
+const TWENTY: [(&str, &str, u32, [&str; 2]); 20] = [
+    (
+        "brokers",
+        "broker",
+        4,
+        ["kafka.broker: unknown key", "did you mean \"brokers\"?"],
+    ),
+    (
+        "http = \"\"",
+        "grace = \"1s\"",
+        2,
+        ["daemon.grace: unknown key in [daemon]", "it belongs in [supervision]"],
+    ),
+    (
+        "http = \"\"",
+        "http = ",
+        2,
+        ["not valid TOML", "string values must be quoted"],
+    ),
+    (
+        "on_nul",
+        "name = \"others\"\non_nul",
+        12,
+        ["name: written twice", "keep one of them"],
+    ),
+    (
+        "\"host:9092\"",
+        "\"host\"",
+        4,
+        [
+            "kafka.brokers: \"host\" is not a list of brokers",
+            "write \"embedded\" or \"host:9092,host:9092\"",
+        ],
+    ),
+    (
+        "brokers = \"host:9092\"",
+        "properties = { \"group.id\" = \"x\" }",
+        4,
+        ["kafka.properties.group.id: is set by aqueduct itself", "remove it"],
+    ),
+    (
+        "postgres://ada",
+        "mysql://ada",
+        6,
+        [
+            "postgres.url: is not an address of PostgreSQL",
+            "write \"embedded\" or \"postgres://user@host:5432/database\"",
+        ],
+    ),
+    (
+        "hunter2",
+        "${NO_SUCH_VARIABLE_OF_AQUEDUCT}",
+        6,
+        ["NO_SUCH_VARIABLE_OF_AQUEDUCT", "set it"],
+    ),
+    (
+        "\"5s\"",
+        "5",
+        8,
+        [
+            "supervision.grace: expected a duration in quotes like \"30s\" or \"1h 5m\"",
+            "found a whole number",
+        ],
+    ),
+    (
+        "\"5s\"",
+        "\"5h\"",
+        8,
+        ["supervision.grace: \"5h\" is out of range", "write \"1ms\" to \"1h\""],
+    ),
+    (
+        "\"1MiB\"",
+        "\"1MiBs\"",
+        22,
+        [
+            "pipeline.people.batch.bytes: \"1MiBs\" is not a size",
+            "write for example \"16MiB\"",
+        ],
+    ),
+    (
+        "\"1 in 1m\"",
+        "\"1/m\"",
+        13,
+        [
+            "pipeline.people.dead_letters.max: \"1/m\" is not a rate",
+            "write for example \"100 in 1m\"",
+        ],
+    ),
+    (
+        "name = \"people\"\nschema",
+        "name = \"People\"\nschema",
+        10,
+        [
+            "pipeline.People.name: \"People\" is not a name",
+            "write a-z, 0-9, _ and -, a letter first",
+        ],
+    ),
+    (
+        "\"strip\"",
+        "\"stirp\"",
+        12,
+        [
+            "pipeline.people.on_nul: \"stirp\" is unknown",
+            "did you mean \"strip\"?",
+        ],
+    ),
+    (
+        "url = \"https://host/people\"\n",
+        "",
+        14,
+        [
+            "pipeline.people.source.url: missing, and it has no default",
+            "The address",
+        ],
+    ),
+    (
+        "\"$.people[*]\"",
+        "\"people\"",
+        17,
+        [
+            "pipeline.people.source.records: \"people\" is not a JSONPath",
+            "write for example \"$.results[*]\"",
+        ],
+    ),
+    (
+        "stop = \"empty\"\n",
+        "",
+        18,
+        [
+            "pipeline.people.source.paginate: kind = \"page\" needs a stop rule",
+            "write one of stop = \"empty\"",
+        ],
+    ),
+    (
+        "key = [\"id\"]\n",
+        "",
+        23,
+        [
+            "pipeline.people.table.people.key: missing: mode = \"upsert\" knows a row by its key",
+            "write for example key = [\"uuid\"]",
+        ],
+    ),
+    (
+        "id INT",
+        "id INTT",
+        11,
+        ["pipeline.people.schema: INTT is no type of Spark", "did you mean INT?"],
+    ),
+    (
+        "SELECT id, name",
+        "SELECT id, nmae",
+        27,
+        [
+            "pipeline.people.table.people.sql: records has no column nmae",
+            "did you mean name?",
+        ],
+    ),
+];
+
+#[test]
+fn twenty_bad_configs_each_get_their_own_message() {
+    assert_eq!(check(SOUND).0, Some(0), "{}", check(SOUND).1);
+    let mut sentences = Vec::new();
+    for (good, bad, line, words) in TWENTY {
+        assert_eq!(SOUND.matches(good).count(), 1, "{good}");
+        let (code, said) = check(&SOUND.replacen(good, bad, 1));
+        assert_eq!(code, Some(64), "{good} -> {bad}: {said}");
+        let (place, rest) = said.split_at(format!("config.toml:{line}: ").len().min(said.len()));
+        assert_eq!(place, format!("config.toml:{line}: "), "{good} -> {bad}: {said}");
+        for words in words {
+            assert!(rest.contains(words), "{good} -> {bad}: {words} is not in: {said}");
+        }
+        assert!(rest.ends_with("\n1 problem\n"), "{good} -> {bad}: {said}");
+        assert!(!said.contains("hunter2"), "{good} -> {bad}: {said}");
+        sentences.push(rest.to_owned());
+    }
+    sentences.sort();
+    sentences.dedup();
+    assert_eq!(sentences.len(), TWENTY.len());
 }
 
 #[test]

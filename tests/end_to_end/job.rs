@@ -37,6 +37,10 @@ pub struct PipelineText {
     pub shards: u64,
     pub table: String,
     pub mode: &'static str,
+    /// The table's key, as TOML; empty = none.
+    pub key: &'static str,
+    /// `batch.rows`: of a batch, and of a transaction of the log.
+    pub rows: u64,
     pub schema: String,
     pub sql: String,
     pub extra: String,
@@ -54,6 +58,8 @@ impl PipelineText {
             shards: 2,
             table: format!("{}_users", name.replace('-', "_")),
             mode: "append",
+            key: "",
+            rows: 700,
             schema: "login STRUCT<uuid: STRING>, dob STRUCT<date: TIMESTAMP, age: INT>, email STRING, nat STRING"
                 .into(),
             sql: "SELECT login.uuid AS uuid, dob.age AS age, dob.date AS born_at, email, nat FROM records".into(),
@@ -71,10 +77,17 @@ impl PipelineText {
             shards,
             table,
             mode,
+            key,
+            rows,
             schema,
             sql,
             extra,
         } = self;
+        let key = if key.is_empty() {
+            String::new()
+        } else {
+            format!("key = {key}\n")
+        };
         format!(
             r#"
 [[pipeline]]
@@ -98,12 +111,12 @@ last = {last}
 [pipeline.topic]
 partitions = 3
 [pipeline.batch]
-rows = 700
+rows = {rows}
 age = "50ms"
 [[pipeline.table]]
 name = "{table}"
 mode = "{mode}"
-create = true
+{key}create = true
 sql = "{sql}"
 "#
         )
@@ -162,10 +175,17 @@ impl Job {
 
     /// Starts the daemon; its log goes to `log`, in the job's folder.
     pub fn start(&self, config: &str, args: &[&str], log: &str) -> Daemon {
+        self.start_with(config, args, log, &[])
+    }
+
+    /// The same, with variables of the environment.
+    pub fn start_with(&self, config: &str, args: &[&str], log: &str, variables: &[(&str, &str)]) -> Daemon {
         let path = self.dir.path().join(log);
         let file = File::options().create(true).append(true).open(&path).unwrap();
         let out = File::create(path.with_extension("out")).unwrap();
-        let child = self.command(config, args).stdout(out).stderr(file).spawn().unwrap();
+        let mut command = self.command(config, args);
+        command.envs(variables.iter().copied()).stdout(out).stderr(file);
+        let child = command.spawn().unwrap();
         Daemon { child, log: path }
     }
 
@@ -214,6 +234,15 @@ impl Job {
             .success()
             .then(|| serde_json::from_slice(&output.stdout).unwrap())
     }
+}
+
+/// The counts in a printed ledger: fetched, produced, consumed, applied, filtered, dead, skipped, pending.
+pub fn ledger_counts(ledger: &str) -> Vec<u64> {
+    let mut lines = ledger.lines().skip_while(|line| !line.contains("fetched"));
+    let row = lines.find(|line| line.contains(char::is_numeric)).unwrap_or_default();
+    row.split(['│', '┆'])
+        .filter_map(|cell| cell.trim().replace(',', "").parse().ok())
+        .collect()
 }
 
 #[derive(QueryableByName)]

@@ -12,6 +12,7 @@ mod postgres;
 mod bad_records;
 mod crash;
 mod exact;
+mod failpoints;
 mod job;
 mod once;
 mod outage;

@@ -69,9 +69,15 @@ pub struct TestPostgres {
 impl TestPostgres {
     /// Starts a server that this test may stop and crash.
     pub fn private() -> Self {
+        Self::private_with(&[])
+    }
+
+    /// The same, with server settings of its own.
+    pub fn private_with(settings: &[(&str, &str)]) -> Self {
         let dir = open_dir().keep();
         let guard = guard(&dir);
-        let server = Server::start(&dir, &silent(), &SETTINGS).expect("a PostgreSQL server");
+        let settings: Vec<_> = SETTINGS.iter().chain(settings).copied().collect();
+        let server = Server::start(&dir, &silent(), &settings).expect("a PostgreSQL server");
         Self { server, dir, guard }
     }
 
@@ -191,6 +197,8 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         // The server may have been stopped by the test.
         if let Ok(mut admin) = PgConnection::establish(&self.admin_url) {
+            // Nor may it wait for a standby that a test has invented.
+            let _ = admin.batch_execute("SET synchronous_commit = off");
             let _ = admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
         }
     }

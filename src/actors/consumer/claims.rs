@@ -12,6 +12,7 @@ use futures::channel::mpsc::UnboundedSender;
 
 use super::actor::News;
 use crate::{
+    failpoint,
     log::{Cancel, Inspector, Log, TopicSpec},
     model::{PartitionKey, TopicId, Verdict},
     store::{ConnectInfo, Session, offsets},
@@ -164,6 +165,7 @@ fn claim(
         partition,
     };
     let claimed = offsets::claim(session, &key, topic_id, bounds.low, &settings.owner).map_err(ClaimError::Store)?;
+    failpoint::reach("load-after-claim");
     let next_offset = claimed.next_offset;
     if next_offset > bounds.last_stable {
         // The owner before has loaded what came after the first look. From the claim on the offset stands still.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::{actor::News, batching::Reading, questions::Questions};
 use crate::{
     config::settings::Batch,
+    failpoint,
     log::{Cancel, LoadMember, Log, LogError, ReadOutcome, TopicSpec},
     messages::{Claim, RawBatch},
     model::LogRecord,
@@ -209,6 +210,7 @@ impl Reader<'_> {
             None
         };
         if let Some(cut) = reading.add(buffer, outcome, position, Instant::now()) {
+            failpoint::reach("load-after-fetch");
             let batch = RawBatch {
                 claim: reading.claim.clone(),
                 expected_offset: cut.expected_offset,

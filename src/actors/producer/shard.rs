@@ -15,6 +15,7 @@ use super::{
     envelope,
 };
 use crate::{
+    failpoint,
     log::{Cancel, LogError, Ownership, ShardWriter},
     messages::{Delivered, Refused},
     model::{CursorRecord, Page, ShardId, Verdict},
@@ -246,6 +247,7 @@ impl ShardThread {
             let after = cursor_after(writer.committed(), &gathered.pages);
             match writer.commit(&gathered.pages, &after, &self.own, cancel) {
                 Ok(()) => {
+                    failpoint::reach("ingest-before-delivered");
                     self.progress.mark();
                     self.settings
                         .gauges

@@ -1,7 +1,7 @@
 //! From a request to an answer.
 
 use std::{
-    convert::Infallible,
+    io,
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -17,7 +17,12 @@ use bytes::Bytes;
 use futures::stream;
 use sha1::{Digest, Sha1};
 
-use super::{page::page, query::Query, quota::MAX_USERS, state::State};
+use super::{
+    page::page,
+    query::Query,
+    quota::MAX_USERS,
+    state::{Fate, State},
+};
 
 const VERSIONS: [&str; 5] = ["1.0", "1.1", "1.2", "1.3", "1.4"];
 const NEWEST: &str = "1.4";
@@ -43,12 +48,12 @@ async fn users(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     let Some(version) = VERSIONS.into_iter().find(|known| *known == version) else {
         return not_found();
     };
-    let is_to_fail = state.begin();
+    let fate = state.begin();
     if !state.options.delay.is_zero() {
         actix_web::rt::time::sleep(state.options.delay).await;
     }
-    if is_to_fail {
-        let status = StatusCode::from_u16(state.options.fail_status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    if let Fate::Status(status) = fate {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         return error(status, OUTAGE.to_owned());
     }
     let mut query = Query::parse(request.query_string());
@@ -68,7 +73,7 @@ async fn users(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     }
     // Thousands of people take their time: not on the thread that accepts connections.
     let made = web::block(move || (page(&query, version, state.options.corrupt.as_ref()), query, state)).await;
-    let Ok((page, query, state)) = made else {
+    let Ok((mut page, query, state)) = made else {
         return error(StatusCode::INTERNAL_SERVER_ERROR, OUTAGE.to_owned());
     };
 
@@ -86,13 +91,20 @@ async fn users(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     if known.split(',').any(|known| known.trim() == etag) {
         return HttpResponse::NotModified().insert_header((ETAG, etag)).finish();
     }
-    state.note(&query, &page);
+    let mut body = Bytes::from(std::mem::take(&mut page.body));
+    let end = if fate == Fate::CutOff {
+        body.truncate(body.len() / 2);
+        Some(Err(io::Error::from(io::ErrorKind::ConnectionReset)))
+    } else {
+        state.note(&query, &page);
+        None
+    };
     HttpResponse::Ok()
         .content_type(page.content_type)
         .insert_header((CACHE_CONTROL, "no-cache"))
         .insert_header((ETAG, etag))
         // A stream has no length, so it is sent in chunks, as by the real server.
-        .streaming(stream::iter([Ok::<_, Infallible>(Bytes::from(page.body))]))
+        .streaming(stream::iter([Ok(body)].into_iter().chain(end)))
 }
 
 fn error(status: StatusCode, body: String) -> HttpResponse {

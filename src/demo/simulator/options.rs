@@ -19,6 +19,8 @@ pub struct Options {
     pub rate_limit: bool,
     /// Every so many requests one is answered with `fail_status`; 1 = all.
     pub fail_every: Option<u64>,
+    /// The seed of a source that fails one request in ten, each at random: a 500, a 429, or an answer that is cut off.
+    pub flaky: Option<u64>,
     /// The status of failures and outages.
     pub fail_status: u16,
     /// How long it thinks before it answers.
@@ -37,6 +39,7 @@ impl Default for Options {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             rate_limit: false,
             fail_every: None,
+            flaky: None,
             fail_status: 503,
             delay: Duration::ZERO,
             last_page: None,
@@ -52,6 +55,7 @@ impl fmt::Debug for Options {
             .field("listen", &self.listen)
             .field("rate_limit", &self.rate_limit)
             .field("fail_every", &self.fail_every)
+            .field("flaky", &self.flaky)
             .field("fail_status", &self.fail_status)
             .field("delay", &self.delay)
             .field("last_page", &self.last_page)

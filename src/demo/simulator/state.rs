@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{Options, page::Page, query::Query, quota::Quota};
@@ -19,6 +20,16 @@ pub(super) struct State {
     pub outage: AtomicBool,
     num_requests: AtomicU64,
     served: Mutex<Served>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Good,
+    /// An answer with this status and no page.
+    Status(u16),
+    /// The connection ends in the middle of the page.
+    CutOff,
 }
 
 /// What was served.
@@ -40,14 +51,17 @@ impl State {
         }
     }
 
-    /// Counts a request; true when this one is to fail.
-    pub(super) fn begin(&self) -> bool {
+    /// Counts a request and says what becomes of it.
+    pub(super) fn begin(&self) -> Fate {
         let number = self.num_requests.fetch_add(1, Ordering::SeqCst) + 1;
         let is_unlucky = self
             .options
             .fail_every
             .is_some_and(|every| number.is_multiple_of(every));
-        is_unlucky || self.outage.load(Ordering::SeqCst)
+        if is_unlucky || self.outage.load(Ordering::SeqCst) {
+            return Fate::Status(self.options.fail_status);
+        }
+        self.options.flaky.map_or(Fate::Good, |seed| flaky(seed, number))
     }
 
     pub(super) fn num_requests(&self) -> u64 {
@@ -73,5 +87,31 @@ impl State {
 
     fn lock(&self) -> MutexGuard<'_, Served> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request in ten fails, at random, and for the same seed always the same ones.
+fn flaky(seed: u64, number: u64) -> Fate {
+    let mut random = StdRng::seed_from_u64(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    match random.random_range(0..30) {
+        0 => Fate::Status(500),
+        1 => Fate::Status(429),
+        2 => Fate::CutOff,
+        _ => Fate::Good,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flaky_source_fails_one_request_in_ten_in_each_way_and_again_the_same() {
+        let fates: Vec<Fate> = (1..=3_000).map(|number| flaky(7, number)).collect();
+        for fate in [Fate::Status(500), Fate::Status(429), Fate::CutOff] {
+            let count = fates.iter().filter(|it| **it == fate).count();
+            assert!((60..140).contains(&count), "{fate:?}: {count} in 3,000");
+        }
+        assert!((1..=3_000).map(|number| flaky(7, number)).eq(fates));
     }
 }

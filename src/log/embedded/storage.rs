@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::codec::{self, ValueBuilder};
 use crate::{
+    failpoint,
     log::{Bounds, LogError, Waker},
     model::{CursorRecord, LogRecord, Page, PageRecord, TopicId, Verdict},
 };
@@ -256,6 +257,7 @@ impl Storage {
                 place: format!("shard {} in {}", writer.content, self.place),
             });
         }
+        failpoint::reach("embedded-before-append");
         let ends = self.write("append", |txn| {
             let mut table = txn.open_table(VALUES)?;
             let mut bounds = txn.open_table(BOUNDS)?;
@@ -268,10 +270,13 @@ impl Storage {
                 bounds.insert(key, (low, end))?;
                 ends.push((key, end));
             }
+            failpoint::reach("embedded-after-records");
             txn.open_table(CURSORS)?
                 .insert((writer.cursors.as_str(), writer.content.as_str()), cursor.as_slice())?;
+            failpoint::reach("embedded-after-cursor");
             Ok(ends)
         })?;
+        failpoint::reach("embedded-after-commit");
         drop(writers);
         {
             let mut known = lock(&self.ends);

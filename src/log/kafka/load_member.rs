@@ -27,6 +27,7 @@ use super::{
     record::{copied, is_marker},
 };
 use crate::{
+    failpoint,
     log::{LoadEvent, LoadMember, LogError, ReadLimit, ReadOutcome, TopicSpec, Waker},
     model::{LogRecord, Verdict},
 };
@@ -155,12 +156,15 @@ impl KafkaLoadMember {
             }
         }
         let Some(consumer) = &self.consumer else { return };
-        if list.count() > 0
-            && let Err(problem) = consumer.commit(&list, CommitMode::Async)
-        {
+        if list.count() == 0 {
+            return;
+        }
+        failpoint::reach("load-before-kafka-commit");
+        if let Err(problem) = consumer.commit(&list, CommitMode::Async) {
             let total = consumer.context().side.commit_failed();
             debug!(self.clients.log(), "offsets for lag tools were not committed"; "cause" => %problem, "total" => total);
         }
+        failpoint::reach("load-after-kafka-commit");
     }
 }
 

@@ -20,6 +20,7 @@ use super::{
     wait,
 };
 use crate::{
+    failpoint,
     log::{Cancel, LogError, Ownership, TopicSpec},
     model::{CursorRecord, ShardId},
 };
@@ -133,6 +134,7 @@ fn restored(
     spec: &TopicSpec,
     observer: &Arc<Observer>,
 ) -> Result<(), LogError> {
+    failpoint::reach("ingest-after-init");
     let undecided = clients.undecided_observer(&spec.pipeline)?;
     let result = retrying(transaction, || markers::restore(transaction, observer, &undecided));
     close(transaction.log, &transaction.place.cursors, undecided);

@@ -20,6 +20,7 @@ use super::{
     wait,
 };
 use crate::{
+    failpoint,
     log::{Cancel, LogError, Ownership},
     model::{IngestReject, Page, PageRecord, Verdict},
 };
@@ -68,6 +69,7 @@ impl Transaction<'_> {
         for (number, record) in pages.iter().flat_map(|page| &page.records).enumerate() {
             self.send(number, |tag| self.record(record, tag))?;
         }
+        failpoint::reach("ingest-after-records");
         self.conclude(self.place.shard.content.as_bytes(), cursor)
     }
 
@@ -91,10 +93,12 @@ impl Transaction<'_> {
     }
 
     fn begin(&self) -> Result<(), Obstacle> {
+        failpoint::reach("ingest-before-begin");
         self.producer
             .begin_transaction()
             .map_err(|problem| self.obstacle("begin transaction", problem))?;
         self.producer.context().side.begin();
+        failpoint::reach("ingest-after-begin");
         self.stops_dead_at(Step::Begun)
     }
 
@@ -102,7 +106,9 @@ impl Transaction<'_> {
     /// belongs to it is there too, even where the broker does not say how the transaction ended.
     fn conclude(&self, key: &[u8], cursor: &[u8]) -> Result<(), Obstacle> {
         self.await_reports()?;
+        failpoint::reach("ingest-after-reports");
         self.send(CURSOR, |tag| self.cursor(key, cursor, tag))?;
+        failpoint::reach("ingest-after-cursor");
         self.await_reports()?;
         settle(self.producer);
         self.stops_dead_at(Step::Sent)?;
@@ -236,8 +242,10 @@ impl Transaction<'_> {
     }
 
     fn finish(&self) -> Result<(), Obstacle> {
+        failpoint::reach("ingest-before-commit");
         loop {
             let Err(problem) = self.producer.commit_transaction(TRY) else {
+                failpoint::reach("ingest-after-commit");
                 return self.stops_dead_at(Step::Committed);
             };
             match class(&problem) {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     config::settings,
+    failpoint,
     model::{RecordCounts, Rejected, RowCounts, Verdict},
     sql::{arrow::datatypes::SchemaRef, encode::RowFailure},
     store::{Session, StoreError, dead_letters, ledger, offsets},
@@ -201,6 +202,7 @@ impl Loader {
         // Outside the transaction: it holds no lock while the encoder works.
         let dead = self.encode(batch)?;
         session.begin()?;
+        failpoint::reach("load-after-begin");
         let mut rows = mem::take(&mut self.rows);
         let written = self.write(session, batch, &rows, dead, gate);
         rows.truncate(self.specs.len());
@@ -213,7 +215,9 @@ impl Loader {
             }
         };
         self.last = Some((batch.fence.clone(), summary.clone()));
+        failpoint::reach("load-before-commit");
         session.commit()?;
+        failpoint::reach("load-after-commit");
         self.last = None;
         Ok(summary)
     }
@@ -302,17 +306,20 @@ impl Loader {
         };
         let fence = &batch.fence;
         dead_letters::insert(session, &fence.key.pipeline, fence.topic_id, &letters)?;
+        failpoint::reach("load-after-dead-letters");
         for (spec, counts) in self.specs.iter().zip(&row_counts) {
             if *counts != RowCounts::default() {
                 ledger::add_row_counts(session, &fence.key, &spec.table.name, counts)?;
             }
         }
+        failpoint::reach("load-after-counts");
         if !gate() {
             return Err(Stop::GateShut);
         }
         if !offsets::advance(session, fence, batch.next_offset, &counts)? {
             return Err(Stop::Fenced);
         }
+        failpoint::reach("load-after-fence");
         Ok(Summary {
             counts,
             rows: row_counts,

@@ -17,6 +17,7 @@ use super::{
     rows::Rows,
 };
 use crate::{
+    failpoint,
     model::{Rejected, RowCounts},
     store::{Remedy, Session, StoreError},
 };
@@ -128,9 +129,11 @@ impl Writing<'_> {
             let emptied = session.conn().batch_execute(&upsert.empty_stage);
             emptied.map_err(|error| failed(false, session.failed("empty the stage", place(), error)))?;
         }
+        failpoint::reach("load-before-copy");
         let append = |index, out: &mut Vec<u8>| rows.append(&selection, index, staged, out);
         let num_copied = copy_in(session.conn(), &prepared.copy_target, num_rows, append)
             .map_err(|error| failed(true, session.failed("copy rows", place(), error)))?;
+        failpoint::reach("load-after-copy");
         let Some(upsert) = &prepared.upsert else {
             return Ok(RowCounts {
                 inserted: num_copied as u64,
@@ -141,6 +144,7 @@ impl Writing<'_> {
         let merged: Merged = diesel::sql_query(&upsert.merge)
             .get_result(session.conn())
             .map_err(|error| failed(false, session.failed("merge rows", place(), error)))?;
+        failpoint::reach("load-after-merge");
         let count = |value: i64| value.max(0).cast_unsigned();
         let (inserted, updated) = (count(merged.inserted), count(merged.updated));
         let rest = (num_copied as u64).saturating_sub(inserted + updated);
