@@ -148,8 +148,13 @@ impl Rows {
 
     /// Appends a selected row as COPY wants it.
     pub(super) fn append(&self, selection: &Selection, index: usize, staged: bool, out: &mut Vec<u8>) {
+        let start = out.len();
         out.extend_from_slice(self.tuples.tuple(selection.rows[index] as usize));
         if staged {
+            // The stage has one column more than the tuple says.
+            if let Some(count) = out[start..].first_chunk_mut() {
+                *count = (u16::from_be_bytes(*count) + 1).to_be_bytes();
+            }
             let sequence = selection.ages.get(index).copied().unwrap_or(index as u32);
             out.extend_from_slice(&4_i32.to_be_bytes());
             out.extend_from_slice(&sequence.to_be_bytes());
