@@ -121,7 +121,7 @@ impl Prepared {
         };
         let copy_target = copy_target(&target, &encoder);
         Ok(Self {
-            encoder,
+            encoder: encoder.with_extra_fields(1),
             copy_target,
             sort,
             upsert: Some(upsert),

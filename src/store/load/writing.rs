@@ -153,6 +153,8 @@ impl Writing<'_> {
         let num_copied = self.send(table, selection, target, false)?;
         Ok(RowCounts {
             inserted: num_copied,
+            // The server does not count the rows that a trigger drops: they leave the table as it was.
+            unchanged: (selection.rows.len() as u64).saturating_sub(num_copied),
             superseded: selection.num_superseded,
             ..RowCounts::default()
         })
@@ -186,7 +188,8 @@ impl Writing<'_> {
 
     fn send(&mut self, table: usize, selection: &Selection, target: &str, staged: bool) -> Result<u64, Failed> {
         let (rows, session) = (&self.rows[table], &mut *self.session);
-        let append = |index, out: &mut Vec<u8>| rows.append(selection, index, staged, out);
+        let is_upsert = self.prepared[table].upsert.is_some();
+        let append = |index, out: &mut Vec<u8>| rows.append(selection, index, is_upsert, staged, out);
         let sent = copy_in(session.conn(), target, selection.rows.len(), append);
         let place = || self.prepared[table].target.place();
         sent.map(|num_copied| num_copied as u64)

@@ -137,6 +137,7 @@ impl Tuples {
 #[derive(Clone, Debug)]
 pub struct Encoder {
     fields: Vec<Field>,
+    num_extra: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -177,10 +178,16 @@ impl Encoder {
             }
         }
         if problems.is_empty() {
-            Ok(Self { fields })
+            Ok(Self { fields, num_extra: 0 })
         } else {
             Err(problems)
         }
+    }
+
+    /// Announces `num_extra` further fields in each tuple, which the caller appends itself.
+    pub fn with_extra_fields(mut self, num_extra: usize) -> Self {
+        self.num_extra = num_extra;
+        self
     }
 
     /// The columns that are written, in the order in which COPY has to name them.
@@ -218,7 +225,7 @@ impl Encoder {
         for (field, array) in self.fields.iter().zip(&arrays) {
             writers.push((array.logical_nulls(), write::writer(field, array.as_ref())?));
         }
-        let num_fields = (self.fields.len() as u16).to_be_bytes();
+        let num_fields = ((self.fields.len() + self.num_extra) as u16).to_be_bytes();
         for row in rows {
             let start = tuples.bytes.len();
             tuples.bytes.extend_from_slice(&num_fields);
