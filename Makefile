@@ -19,7 +19,7 @@ KAFKA_PORT ?= 9092
 aqueduct = $(CARGO_TARGET_DIR)/$(if $(filter dev test,$(PROFILE)),debug,$(PROFILE))/aqueduct
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kafka kafka-stop kafka-zookeeper build release fmt lint deny ci clean preflight
+.PHONY: help demo test bench kafka kafka-stop kafka-zookeeper build release fmt lint deny ci clean preflight
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,14 @@ test: ## All tests, on a real PostgreSQL and a real Kafka, which they start them
 # Before the tests, so that no test's time limit has to allow for a download.
 	@scripts/kafka jars
 	cargo test --workspace $(CARGO_FLAGS) $(TEST_FLAGS)
+
+# Its figures are those of PROFILE=measure unless told otherwise: what the dev profile does not optimise is most of the load path.
+bench: PROFILE := $(if $(filter file,$(origin PROFILE)),measure,$(PROFILE))
+bench: ## Measure against psql and a bare producer: BENCH_RECORDS=500000 BENCH_ROUNDS=1 PROFILE=measure
+	@scripts/preflight bench
+	@scripts/kafka jars
+	cargo build --workspace --profile $(PROFILE) $(CARGO_FLAGS)
+	bench/run $(PROFILE) $(dir $(aqueduct))
 
 kafka: ## Start a real Apache Kafka on localhost:9092 (KAFKA_PORT)
 	@scripts/kafka start --port $(KAFKA_PORT)

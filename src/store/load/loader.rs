@@ -6,6 +6,7 @@ use super::{
     batch::{LoadBatch, Outcome},
     bisect,
     create::create_table,
+    gear::Gear,
     prepared::Prepared,
     rows::Rows,
     target::{self, Target},
@@ -37,6 +38,7 @@ pub struct Loader {
     /// The backend on which `prepared` holds: its temporary tables are there.
     backend_pid: Option<i32>,
     rows: Vec<Rows>,
+    gears: Vec<Gear>,
     num_attempts: u64,
     /// What the last transaction would have settled, for the case that its answer was lost.
     last: Option<(offsets::Fence, Summary)>,
@@ -54,12 +56,14 @@ impl Loader {
     /// A loader that has not touched a server yet.
     pub fn new(specs: Vec<TableSpec>) -> Self {
         let rows = specs.iter().map(|_| Rows::default()).collect();
+        let gears = vec![Gear::default(); specs.len()];
         Self {
             specs,
             prepared: Vec::new(),
             shape: String::new(),
             backend_pid: None,
             rows,
+            gears,
             num_attempts: 0,
             last: None,
         }
@@ -262,6 +266,7 @@ impl Loader {
             rows,
             counts: vec![RowCounts::default(); rows.len()],
             staged: vec![false; rows.len()],
+            gears: &mut self.gears,
             num_attempts: &mut self.num_attempts,
             max_dead: batch.max_dead.saturating_sub(num_earlier),
             dead,

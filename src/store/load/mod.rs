@@ -8,6 +8,7 @@ mod batch;
 mod bisect;
 mod copy;
 mod create;
+mod gear;
 mod identifier;
 mod loader;
 mod merge;

@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 
-use super::{identifier, loader::TableSpec, merge::Merge, target::Target};
+use super::{gear, identifier, loader::TableSpec, merge::Merge, target::Target};
 use crate::{
     config::settings::Mode,
     sql::encode::{Encoder, oid},
@@ -15,7 +15,7 @@ pub(super) struct Prepared {
     pub target: Target,
     /// Writes the query's columns.
     pub encoder: Encoder,
-    /// What COPY writes to: the target or the stage.
+    /// What COPY writes to: the target.
     pub copy_target: String,
     /// Places of the columns by which rows are sorted; empty = they stay in record order.
     pub sort: Vec<usize>,
@@ -25,10 +25,14 @@ pub(super) struct Prepared {
 
 /// The rest of an `upsert`.
 pub(super) struct Upsert {
+    /// What COPY writes to in the second gear.
+    pub stage_target: String,
     /// Merges the stage into the target.
     pub merge: String,
     /// Empties the stage.
     pub empty_stage: String,
+    /// The first gear may be tried.
+    pub may_copy: bool,
     /// The place of the column that says which version is newer.
     pub order_by: Option<usize>,
     /// The stage's sequence says which of equal keys is the newest, not where a row is to be inserted.
@@ -60,12 +64,7 @@ impl Prepared {
     }
 
     fn append(target: Target, encoder: Encoder) -> Self {
-        let copy_target = format!(
-            "{}.{} ({})",
-            identifier::quote(&target.schema),
-            identifier::quote(&target.name),
-            identifier::list("", encoder.columns().map(|column| column.name.as_str()))
-        );
+        let copy_target = copy_target(&target, &encoder);
         let places = |index: &Vec<String>| -> Option<Vec<usize>> {
             index
                 .iter()
@@ -112,12 +111,15 @@ impl Prepared {
             .batch_execute(&merge.create_stage())
             .map_err(|error| session.failed("create the stage", target.place(), error))?;
         let upsert = Upsert {
+            stage_target: merge.copy_target(),
+            // A key that the client cannot compare may be there twice within the batch itself.
+            may_copy: exact && gear::first_is_allowed(session, &target)?,
             merge: merge.statement(),
             empty_stage: merge.empty_stage(),
             order_by: order_by.and_then(|name| encoder.position(name)),
             sequence_is_age: !exact,
         };
-        let copy_target = merge.copy_target();
+        let copy_target = copy_target(&target, &encoder);
         Ok(Self {
             encoder: encoder.with_extra_fields(1),
             copy_target,
@@ -126,6 +128,15 @@ impl Prepared {
             target,
         })
     }
+}
+
+fn copy_target(target: &Target, encoder: &Encoder) -> String {
+    format!(
+        "{}.{} ({})",
+        identifier::quote(&target.schema),
+        identifier::quote(&target.name),
+        identifier::list("", encoder.columns().map(|column| column.name.as_str()))
+    )
 }
 
 /// Why this query cannot be written to this table, one sentence each.

@@ -12,9 +12,10 @@ use super::{
     batch::LoadBatch,
     bisect::{Attempt, Search},
     copy::copy_in,
+    gear::Gear,
     loader::TableSpec,
-    prepared::Prepared,
-    rows::Rows,
+    prepared::{Prepared, Upsert},
+    rows::{Rows, Selection},
 };
 use crate::{
     failpoint,
@@ -24,6 +25,9 @@ use crate::{
 
 /// "ON CONFLICT DO UPDATE command cannot affect row a second time".
 const CARDINALITY_VIOLATION: &str = "21000";
+
+/// "duplicate key value violates unique constraint".
+const UNIQUE_VIOLATION: &str = "23505";
 
 /// Why a transaction cannot go on.
 pub(super) enum Stop {
@@ -55,6 +59,8 @@ pub(super) struct Writing<'a> {
     pub counts: Vec<RowCounts>,
     /// Whether a table's stage holds rows of an attempt that succeeded.
     pub staged: Vec<bool>,
+    /// How the next rows of each table are sent.
+    pub gears: &'a mut [Gear],
     pub num_attempts: &'a mut u64,
     pub max_dead: usize,
     pub dead: BTreeMap<u32, Rejected>,
@@ -113,41 +119,65 @@ impl Writing<'_> {
     fn write_table(&mut self, table: usize, records: &[u32]) -> Result<RowCounts, Failed> {
         let (prepared, rows) = (&self.prepared[table], &self.rows[table]);
         let selection = rows.select(records, prepared);
-        let num_rows = selection.rows.len();
-        if num_rows == 0 {
+        if selection.rows.is_empty() {
             return Ok(RowCounts::default());
         }
-        let session = &mut *self.session;
-        let place = || prepared.target.place();
-        let failed = |within_copy, error| Failed {
-            table,
-            within_copy,
-            error,
-        };
-        let staged = prepared.upsert.is_some();
-        if let Some(upsert) = prepared.upsert.as_ref().filter(|_| self.staged[table]) {
-            let emptied = session.conn().batch_execute(&upsert.empty_stage);
-            emptied.map_err(|error| failed(false, session.failed("empty the stage", place(), error)))?;
-        }
-        failpoint::reach("load-before-copy");
-        let append = |index, out: &mut Vec<u8>| rows.append(&selection, index, staged, out);
-        let num_copied = copy_in(session.conn(), &prepared.copy_target, num_rows, append)
-            .map_err(|error| failed(true, session.failed("copy rows", place(), error)))?;
-        failpoint::reach("load-after-copy");
         let Some(upsert) = &prepared.upsert else {
-            return Ok(RowCounts {
-                inserted: num_copied as u64,
-                ..RowCounts::default()
-            });
+            return self.copy(table, &selection);
         };
+        if upsert.may_copy && self.gears[table].is_first() {
+            self.execute("set savepoint", "SAVEPOINT aqueduct_gear")
+                .map_err(|error| failed(table, false, error))?;
+            match self.copy(table, &selection) {
+                Ok(counts) => {
+                    self.execute("release savepoint", "RELEASE SAVEPOINT aqueduct_gear")
+                        .map_err(|error| failed(table, false, error))?;
+                    self.gears[table].held();
+                    return Ok(counts);
+                }
+                // Of the key, or of another index: then the second gear meets it again.
+                Err(refused) if refused.error.sqlstate() == Some(UNIQUE_VIOLATION) => self.gears[table].failed(),
+                Err(refused) => return Err(refused),
+            }
+            let back = "ROLLBACK TO SAVEPOINT aqueduct_gear; RELEASE SAVEPOINT aqueduct_gear";
+            self.execute("roll back to savepoint", back)
+                .map_err(|error| failed(table, false, error))?;
+        }
+        let counts = self.merge(table, upsert, &selection)?;
+        self.gears[table].went_second(counts.inserted == selection.rows.len() as u64);
+        Ok(counts)
+    }
+
+    /// Sends rows straight to the table.
+    fn copy(&mut self, table: usize, selection: &Selection) -> Result<RowCounts, Failed> {
+        let target = &self.prepared[table].copy_target;
+        let num_copied = self.send(table, selection, target, false)?;
+        Ok(RowCounts {
+            inserted: num_copied,
+            // The server does not count the rows that a trigger drops: they leave the table as it was.
+            unchanged: (selection.rows.len() as u64).saturating_sub(num_copied),
+            superseded: selection.num_superseded,
+            ..RowCounts::default()
+        })
+    }
+
+    /// Sends rows to the stage, and merges that.
+    fn merge(&mut self, table: usize, upsert: &Upsert, selection: &Selection) -> Result<RowCounts, Failed> {
+        if self.staged[table] {
+            self.execute("empty the stage", &upsert.empty_stage)
+                .map_err(|error| failed(table, false, error))?;
+        }
+        let num_copied = self.send(table, selection, &upsert.stage_target, true)?;
         self.staged[table] = true;
+        let place = self.prepared[table].target.place();
+        let session = &mut *self.session;
         let merged: Merged = diesel::sql_query(&upsert.merge)
             .get_result(session.conn())
-            .map_err(|error| failed(false, session.failed("merge rows", place(), error)))?;
+            .map_err(|error| failed(table, false, session.failed("merge rows", place, error)))?;
         failpoint::reach("load-after-merge");
         let count = |value: i64| value.max(0).cast_unsigned();
         let (inserted, updated) = (count(merged.inserted), count(merged.updated));
-        let rest = (num_copied as u64).saturating_sub(inserted + updated);
+        let rest = num_copied.saturating_sub(inserted + updated);
         let unchanged = merged.unchanged.map_or(rest, count).min(rest);
         let superseded = selection.num_superseded + rest - unchanged;
         Ok(RowCounts {
@@ -156,6 +186,26 @@ impl Writing<'_> {
             unchanged,
             superseded,
         })
+    }
+
+    fn send(&mut self, table: usize, selection: &Selection, target: &str, staged: bool) -> Result<u64, Failed> {
+        let (rows, session) = (&self.rows[table], &mut *self.session);
+        let is_upsert = self.prepared[table].upsert.is_some();
+        let append = |index, out: &mut Vec<u8>| rows.append(selection, index, is_upsert, staged, out);
+        failpoint::reach("load-before-copy");
+        let sent = copy_in(session.conn(), target, selection.rows.len(), append);
+        failpoint::reach("load-after-copy");
+        let place = || self.prepared[table].target.place();
+        sent.map(|num_copied| num_copied as u64)
+            .map_err(|error| failed(table, true, session.failed("copy rows", place(), error)))
+    }
+}
+
+fn failed(table: usize, within_copy: bool, error: StoreError) -> Failed {
+    Failed {
+        table,
+        within_copy,
+        error,
     }
 }
 

@@ -1,9 +1,10 @@
-//! Records to Arrow: the sieve proves and cuts each record, arrow-json builds the columns, a thousand records at a time.
+//! Records to Arrow: the sieve proves each record and appends it to the columns, a thousand records to a batch.
 //!
 //! A tombstone (a record without a value) is *filtered*: it has no row and is no failure. The mode `delete` will give it a
 //! meaning.
 
 pub(crate) mod bad;
+mod columns;
 mod cursor;
 mod metadata;
 mod number;
@@ -16,27 +17,21 @@ mod usage;
 
 use std::sync::Arc;
 
-use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions},
-    datatypes::{Fields, Schema, SchemaRef},
-    error::ArrowError,
-};
-use arrow_json::ReaderBuilder;
-
-use self::{
-    bad::{Outcome, shown},
-    shape::StructShape,
-    sieve::Sieve,
-};
+use self::{bad::Outcome, columns::Parts, shape::StructShape, sieve::Sieve};
 pub(crate) use self::{
     metadata::{Metadata, map_of},
     usage::Usage,
 };
 use crate::{FailedAt, Failure, InputRecord, Origin};
+use arrow::{
+    array::{RecordBatch, RecordBatchOptions},
+    datatypes::{Fields, Schema, SchemaRef},
+    error::ArrowError,
+};
 
-/// How many records arrow-json takes between two flushes: bigger tapes fall out of the processor's cache.
+/// How many records a batch has: what is worked on next should still lie in the processor's cache.
 const CHUNK_RECORDS: usize = 1024;
-/// … and how many bytes of them, so that a batch of huge records does not become one huge tape.
+/// … and how many bytes of them, so that a batch of huge records does not become one huge batch.
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// Which columns are decoded, in the order of the batches that the plans scan.
@@ -87,33 +82,24 @@ impl Layout {
         self.shape.smallest(&mut out);
         out
     }
-
-    fn builder(&self) -> Result<arrow_json::reader::Decoder, ArrowError> {
-        ReaderBuilder::new(self.declared.clone())
-            .with_batch_size(CHUNK_RECORDS)
-            .with_coerce_primitive(true)
-            .build_decoder()
-    }
 }
 
 /// Decodes the records of one engine.
 pub(crate) struct Decoder {
     layout: Arc<Layout>,
-    arrow: arrow_json::reader::Decoder,
     sieve: Sieve,
-    /// The used part of the record at hand; it stays in the processor's first cache.
-    used: Vec<u8>,
+    /// The declared columns of the batch in hand.
+    row: Parts,
 }
 
 impl Decoder {
-    pub(crate) fn new(layout: Arc<Layout>) -> Result<Self, ArrowError> {
-        let arrow = layout.builder()?;
-        Ok(Self {
+    pub(crate) fn new(layout: Arc<Layout>) -> Self {
+        let row = Parts::new(&layout.shape, layout.declared.fields());
+        Self {
             layout,
-            arrow,
             sieve: Sieve::default(),
-            used: Vec::new(),
-        })
+            row,
+        }
     }
 
     /// The good records as batches of the layout's schema, in order; the others go to `failures`.
@@ -126,111 +112,51 @@ impl Decoder {
         let mut batches = Vec::with_capacity(records.len() / CHUNK_RECORDS + 1);
         let mut rows = Vec::with_capacity(CHUNK_RECORDS);
         let mut bytes = 0;
-        let mut taken = Ok(());
         for (row, record) in (0_u32..).zip(records) {
             let Some(value) = record.value else { continue };
             match self.sift(record, value) {
                 Ok(()) => {
                     rows.push(row);
-                    bytes += self.used.len();
-                    taken = taken.and_then(|()| self.take());
+                    bytes += value.len();
                 }
                 Err(bad) => failures.push(failure(row, bad.reason())),
             }
             if rows.len() == CHUNK_RECORDS || bytes >= CHUNK_BYTES {
-                let chunk = std::mem::take(&mut rows);
-                self.flush(
-                    std::mem::replace(&mut taken, Ok(())),
-                    chunk,
-                    origin,
-                    records,
-                    &mut batches,
-                    failures,
-                )?;
+                batches.push(self.batch(origin, records, &rows)?);
+                rows.clear();
                 bytes = 0;
             }
         }
-        self.flush(taken, rows, origin, records, &mut batches, failures)?;
+        if !rows.is_empty() {
+            batches.push(self.batch(origin, records, &rows)?);
+        }
         Ok(batches)
     }
 
-    /// Leaves the used part of the record in `used`.
+    /// Appends the record to the columns, or leaves them as they were.
     fn sift(&mut self, record: &InputRecord<'_>, value: &[u8]) -> Outcome {
-        self.used.clear();
-        self.sieve.pass(value, &self.layout.shape, &mut self.used)?;
-        self.layout.metadata.iter().try_for_each(|column| column.check(record))
+        let len = self.row.len();
+        self.sieve.pass(value, &self.layout.shape, &mut self.row)?;
+        let checked = self.layout.metadata.iter().try_for_each(|column| column.check(record));
+        if checked.is_err() {
+            self.row.truncate(len);
+        }
+        checked
     }
 
-    /// Hands `used` to arrow-json.
-    fn take(&mut self) -> Result<(), ArrowError> {
-        if self.layout.declared.fields().is_empty() {
-            return Ok(());
-        }
-        let before = self.arrow.len();
-        let taken = self.arrow.decode(&self.used)?;
-        if taken == self.used.len() && self.arrow.len() == before + 1 && !self.arrow.has_partial_record() {
-            return Ok(());
-        }
-        Err(ArrowError::JsonError("is not one object".to_owned()))
-    }
-
-    /// Makes a batch of the records that arrow-json has taken, `rows` of the input.
-    fn flush(
-        &mut self,
-        taken: Result<(), ArrowError>,
-        rows: Vec<u32>,
-        origin: Origin<'_>,
-        records: &[InputRecord<'_>],
-        batches: &mut Vec<RecordBatch>,
-        failures: &mut Vec<Failure>,
-    ) -> Result<(), ArrowError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        if let Ok(columns) = taken.and_then(|()| self.columns(rows.len())) {
-            batches.push(self.batch(columns, origin, records, &rows)?);
-            return Ok(());
-        }
-        // What passed the sieve decodes. Should arrow-json see it otherwise all the same, each record of the chunk is
-        // tried alone, by a new decoder: the old one's tape is poisoned.
-        for row in rows {
-            self.arrow = self.layout.builder()?;
-            let record = &records[row as usize];
-            // It passed before, so it does again.
-            let _ = self.sift(record, record.value.unwrap_or_default());
-            match self.take().and_then(|()| self.columns(1)) {
-                Ok(columns) => batches.push(self.batch(columns, origin, records, &[row])?),
-                Err(error) => {
-                    failures.push(failure(
-                        row,
-                        format!("cannot be decoded: {}", shown(error.to_string().as_bytes())),
-                    ));
-                }
-            }
-        }
-        self.arrow = self.layout.builder()?;
-        Ok(())
-    }
-
-    fn columns(&mut self, count: usize) -> Result<Vec<ArrayRef>, ArrowError> {
-        if self.layout.declared.fields().is_empty() {
-            return Ok(Vec::new());
-        }
-        match self.arrow.flush()? {
-            Some(batch) if batch.num_rows() == count => Ok(batch.columns().to_vec()),
-            _ => Err(ArrowError::JsonError(
-                "another number of objects than of records".to_owned(),
-            )),
-        }
-    }
-
+    /// Makes a batch of what is in the columns: `rows` of the input.
     fn batch(
-        &self,
-        mut columns: Vec<ArrayRef>,
+        &mut self,
         origin: Origin<'_>,
         records: &[InputRecord<'_>],
         rows: &[u32],
     ) -> Result<RecordBatch, ArrowError> {
+        let fields = self.layout.declared.fields();
+        let finished = self.row.finish(fields);
+        if finished.is_err() {
+            self.row = Parts::new(&self.layout.shape, fields);
+        }
+        let (mut columns, _) = finished?;
         columns.extend(
             self.layout
                 .metadata

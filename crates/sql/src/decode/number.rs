@@ -120,9 +120,9 @@ fn exact(text: &[u8]) -> Result<i64, Inexact> {
     i64::try_from(if number.negative { -value } else { value }).map_err(|_| Inexact::Range)
 }
 
-/// Writes the decimal that the text says in plain digits, if `precision` digits with `scale` of them behind the point
-/// can hold it exactly.
-pub(crate) fn decimal(text: &[u8], precision: u8, scale: i8, out: &mut Vec<u8>) -> Result<(), Inexact> {
+/// The decimal that the text says, in units of its last digit behind the point, if `precision` digits with `scale` of
+/// them behind the point can hold it exactly.
+pub(crate) fn decimal(text: &[u8], precision: u8, scale: i8) -> Result<i128, Inexact> {
     let number = Digits::read(text).ok_or(Inexact::NotANumber)?;
     let scale = i64::from(scale);
     if number.point > i64::from(precision) - scale {
@@ -131,26 +131,16 @@ pub(crate) fn decimal(text: &[u8], precision: u8, scale: i8, out: &mut Vec<u8>) 
     if number.fraction_digits() > scale {
         return Err(Inexact::Fraction);
     }
-    if number.negative && !number.digits.is_empty() {
-        out.push(b'-');
-    }
-    let whole = number.point.max(0) as usize;
-    if whole == 0 {
-        out.push(b'0');
-    }
-    let have = number.digits.len().min(whole);
-    out.extend_from_slice(&number.digits[..have]);
-    out.extend(std::iter::repeat_n(b'0', whole - have));
-    if number.fraction_digits() > 0 {
-        out.push(b'.');
-        out.extend(std::iter::repeat_n(b'0', (-number.point).max(0) as usize));
-        out.extend_from_slice(&number.digits[have..]);
-    }
-    Ok(())
+    // No more than `precision` digits in all, of which there are 38 at most: they fit.
+    let zeros = usize::try_from(scale + number.point - number.digits.len() as i64).unwrap_or(0);
+    let zeros = if number.digits.is_empty() { 0 } else { zeros };
+    let digits = number.digits.iter().copied().chain(std::iter::repeat_n(b'0', zeros));
+    let value = digits.fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'));
+    Ok(if number.negative { -value } else { value })
 }
 
-/// Whether the text is a number that a float of this width holds as a finite value (rounded as floats are).
-pub(crate) fn float(text: &[u8], single: bool) -> Result<(), Inexact> {
+/// The float nearest to the number that the text says, if it is finite.
+pub(crate) fn float<T: std::str::FromStr>(text: &[u8], is_finite: impl Fn(&T) -> bool) -> Result<T, Inexact> {
     let text = str::from_utf8(text).map_err(|_| Inexact::NotANumber)?;
     // Rust also reads "inf", "nan", "+1", "1." and ".5", which are no numbers of JSON.
     let numeric = text
@@ -164,15 +154,11 @@ pub(crate) fn float(text: &[u8], single: bool) -> Result<(), Inexact> {
     if !numeric || !framed {
         return Err(Inexact::NotANumber);
     }
-    let finite = if single {
-        text.parse::<f32>().map(f32::is_finite)
+    let value = text.parse().map_err(|_| Inexact::NotANumber)?;
+    if is_finite(&value) {
+        Ok(value)
     } else {
-        text.parse::<f64>().map(f64::is_finite)
-    };
-    match finite {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Inexact::Range),
-        Err(_) => Err(Inexact::NotANumber),
+        Err(Inexact::Range)
     }
 }
 
@@ -184,9 +170,12 @@ mod tests {
         integer(text.as_bytes(), i64::MIN, i64::MAX)
     }
 
-    fn dec(text: &str, precision: u8, scale: i8) -> Result<String, Inexact> {
-        let mut out = Vec::new();
-        decimal(text.as_bytes(), precision, scale, &mut out).map(|()| String::from_utf8(out).unwrap())
+    fn dec(text: &str, precision: u8, scale: i8) -> Result<i128, Inexact> {
+        decimal(text.as_bytes(), precision, scale)
+    }
+
+    fn double(text: &str) -> Result<f64, Inexact> {
+        float(text.as_bytes(), |value: &f64| value.is_finite())
     }
 
     #[test]
@@ -216,13 +205,19 @@ mod tests {
     #[test]
     fn decimals_are_exact_or_refused() {
         let long = "12345678901234567890.123456789012345678";
-        assert_eq!(dec(long, 38, 18).as_deref(), Ok(long));
-        assert_eq!(dec("1.5e2", 10, 2).as_deref(), Ok("150"));
-        assert_eq!(dec("1.230", 3, 2).as_deref(), Ok("1.23"));
-        assert_eq!(dec("-0.001", 5, 3).as_deref(), Ok("-0.001"));
-        assert_eq!(dec("1e-3", 5, 3).as_deref(), Ok("0.001"));
-        assert_eq!(dec("-0.0", 5, 3).as_deref(), Ok("0"));
-        assert_eq!(dec("007.5", 5, 1).as_deref(), Ok("7.5"));
+        assert_eq!(
+            dec(long, 38, 18),
+            Ok(12_345_678_901_234_567_890_123_456_789_012_345_678)
+        );
+        assert_eq!(dec(&"9".repeat(38), 38, 0), Ok(10_i128.pow(38) - 1));
+        assert_eq!(dec("1.5e2", 10, 2), Ok(15_000));
+        assert_eq!(dec("1.230", 3, 2), Ok(123));
+        assert_eq!(dec("-0.001", 5, 3), Ok(-1));
+        assert_eq!(dec("1e-3", 5, 3), Ok(1));
+        assert_eq!(dec("-0.0", 5, 3), Ok(0));
+        assert_eq!(dec("0e9", 5, 3), Ok(0));
+        assert_eq!(dec("007.5", 5, 1), Ok(75));
+        assert_eq!(dec("20", 3, 0), Ok(20));
         assert_eq!(dec("1.234", 5, 2), Err(Inexact::Fraction));
         assert_eq!(dec("1000", 5, 2), Err(Inexact::Range));
         assert_eq!(dec("1e999999999999", 38, 0), Err(Inexact::Range));
@@ -233,12 +228,12 @@ mod tests {
     #[test]
     fn floats_are_finite() {
         for text in ["0", "-1.5", "1e308", "4.9e-324"] {
-            assert_eq!(float(text.as_bytes(), false), Ok(()), "{text}");
+            assert_eq!(double(text), text.parse().map_err(|_| Inexact::NotANumber), "{text}");
         }
-        assert_eq!(float(b"1e400", false), Err(Inexact::Range));
-        assert_eq!(float(b"1e39", true), Err(Inexact::Range));
+        assert_eq!(double("1e400"), Err(Inexact::Range));
+        assert_eq!(float(b"1e39", |value: &f32| value.is_finite()), Err(Inexact::Range));
         for text in ["NaN", "inf", "Infinity", "", "-", "1.", ".5", "+1", "e5"] {
-            assert_eq!(float(text.as_bytes(), false), Err(Inexact::NotANumber), "{text}");
+            assert_eq!(double(text), Err(Inexact::NotANumber), "{text}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! One scalar: admitted if its column can hold it exactly, and written so that arrow-json cannot misread it.
+//! One scalar: admitted if its column can hold it exactly.
 //!
-//! Integers and decimals are written in plain digits, timestamps and dates as the raw units that arrow-json takes a
-//! number for, binary as the hexadecimal that it expects. So the exactness is decided here, on the text as it came.
+//! The exactness is decided here, on the text as it came.
 
 use super::{
     bad::{Bad, Outcome, shown},
+    columns::Column,
     cursor::Text,
     number::{self, Inexact},
     shape::Scalar,
@@ -34,25 +34,29 @@ impl Scalar {
 
     /// A bare number.
     #[inline]
-    pub(crate) fn number(self, text: &[u8], out: &mut Vec<u8>) -> Outcome {
+    pub(crate) fn number(self, text: &[u8], column: &mut Column) -> Outcome {
         match self {
             // The text of the number, digit for digit, as Spark has it too.
             Self::Text => {
-                out.extend_from_slice(text);
+                column.push_bytes(text);
                 Ok(())
             }
-            Self::Integer { .. } | Self::Float { .. } | Self::Decimal { .. } => self.numeric(text, out),
+            Self::Integer { .. } | Self::Float { .. } | Self::Decimal { .. } => self.numeric(text, column),
             Self::Boolean | Self::Date | Self::Timestamp { .. } | Self::Binary => {
                 Err(self.mismatch(&format!("the number {}", shown(text))))
             }
         }
     }
 
-    pub(crate) fn boolean(self, value: bool, out: &mut Vec<u8>) -> Outcome {
+    pub(crate) fn boolean(self, value: bool, column: &mut Column) -> Outcome {
         let word = if value { "true" } else { "false" };
         match self {
-            Self::Text | Self::Boolean => {
-                out.extend_from_slice(word.as_bytes());
+            Self::Text => {
+                column.push_bytes(word.as_bytes());
+                Ok(())
+            }
+            Self::Boolean => {
+                column.push_boolean(value);
                 Ok(())
             }
             _ => Err(self.mismatch(word)),
@@ -61,53 +65,51 @@ impl Scalar {
 
     /// A string; numbers may come in quotes.
     #[inline]
-    pub(crate) fn string(self, text: Text<'_>, out: &mut Vec<u8>) -> Outcome {
+    pub(crate) fn string(self, text: Text<'_>, column: &mut Column) -> Outcome {
         if self == Self::Text {
-            if text.escaped {
-                // arrow-json resolves the escapes again; here they are only proved to stand for characters.
-                text.resolved()?;
-            }
-            out.push(b'"');
-            out.extend_from_slice(text.raw);
-            out.push(b'"');
+            column.push_bytes(&text.resolved()?);
             return Ok(());
         }
         let value = text.resolved()?;
         let found = || format!("the text \"{}\"", shown(&value));
         match self {
             Self::Text | Self::Boolean => Err(self.mismatch(&found())),
-            Self::Integer { .. } | Self::Float { .. } | Self::Decimal { .. } => self.numeric(&value, out),
+            Self::Integer { .. } | Self::Float { .. } | Self::Decimal { .. } => self.numeric(&value, column),
             Self::Date => {
                 let days = time::date(&value).ok_or_else(|| self.mismatch(&found()))?;
-                out.extend_from_slice(days.to_string().as_bytes());
+                column.push_days(days);
                 Ok(())
             }
             Self::Timestamp { without_zone } => match time::timestamp(&value, without_zone) {
                 Ok(micros) => {
-                    out.extend_from_slice(micros.to_string().as_bytes());
+                    column.push_micros(micros);
                     Ok(())
                 }
                 Err(NoTime::Form) => Err(self.mismatch(&found())),
                 Err(NoTime::Fraction) => Err(self.mismatch(&format!("{} with digits below the microsecond", found()))),
                 Err(NoTime::Zone) => Err(self.mismatch(&format!("{} with a time zone", found()))),
             },
-            Self::Binary => base64_to_hex(&value, out).ok_or_else(|| self.mismatch(&format!("{}, no base64", found()))),
+            Self::Binary => {
+                let bytes = base64(&value).ok_or_else(|| self.mismatch(&format!("{}, no base64", found())))?;
+                column.push_bytes(&bytes);
+                Ok(())
+            }
         }
     }
 
     #[inline]
-    fn numeric(self, text: &[u8], out: &mut Vec<u8>) -> Outcome {
+    fn numeric(self, text: &[u8], column: &mut Column) -> Outcome {
         let written = match self {
-            Self::Integer { min, max, .. } => number::integer(text, min, max).map(|value| {
-                // A plain number is copied; `7.0` or `007` is written anew.
-                if text.len() <= 19 && text.iter().all(u8::is_ascii_digit) && (text[0] != b'0' || text.len() == 1) {
-                    out.extend_from_slice(text);
-                } else {
-                    out.extend_from_slice(value.to_string().as_bytes());
-                }
-            }),
-            Self::Decimal { precision, scale } => number::decimal(text, precision, scale, out),
-            Self::Float { single } => number::float(text, single).map(|()| out.extend_from_slice(text)),
+            Self::Integer { min, max, .. } => number::integer(text, min, max).map(|value| column.push_integer(value)),
+            Self::Decimal { precision, scale } => {
+                number::decimal(text, precision, scale).map(|value| column.push_decimal(value))
+            }
+            Self::Float { single: true } => {
+                number::float(text, |value: &f32| value.is_finite()).map(|value| column.push_float(value))
+            }
+            Self::Float { single: false } => {
+                number::float(text, |value: &f64| value.is_finite()).map(|value| column.push_double(value))
+            }
             _ => Err(Inexact::NotANumber),
         };
         written.map_err(|inexact| {
@@ -121,9 +123,8 @@ impl Scalar {
     }
 }
 
-/// Writes what base64 (RFC 4648, with its padding) stands for as a string of hexadecimal digits.
-fn base64_to_hex(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
+/// What base64 (RFC 4648, with its padding) stands for.
+fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let padding = text.iter().rev().take(2).take_while(|&&byte| byte == b'=').count();
     if !text.len().is_multiple_of(4) {
         return None;
@@ -140,14 +141,7 @@ fn base64_to_hex(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
         }
         bytes.extend_from_slice(&bits.to_be_bytes()[1..4 - padded]);
     }
-    out.push(b'"');
-    out.extend(
-        bytes
-            .iter()
-            .flat_map(|byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]),
-    );
-    out.push(b'"');
-    Some(())
+    Some(bytes)
 }
 
 fn sextet(byte: u8) -> Option<u32> {
@@ -165,24 +159,18 @@ fn sextet(byte: u8) -> Option<u32> {
 mod tests {
     use super::*;
 
-    fn hex(text: &str) -> Option<String> {
-        let mut out = Vec::new();
-        base64_to_hex(text.as_bytes(), &mut out)?;
-        Some(String::from_utf8(out).unwrap().trim_matches('"').to_owned())
-    }
-
     #[test]
-    fn base64_becomes_hexadecimal() {
-        for (base64, expected) in [
-            ("", ""),
-            ("Zg==", "66"),
-            ("Zm8=", "666f"),
-            ("Zm9v", "666f6f"),
-            ("Zm9vYg==", "666f6f62"),
+    fn base64_becomes_bytes() {
+        for (text, expected) in [
+            ("", &b""[..]),
+            ("Zg==", b"f"),
+            ("Zm8=", b"fo"),
+            ("Zm9v", b"foo"),
+            ("Zm9vYg==", b"foob"),
+            ("//79/A==", b"\xff\xfe\xfd\xfc"),
         ] {
-            assert_eq!(hex(base64).as_deref(), Some(expected));
+            assert_eq!(base64(text.as_bytes()).as_deref(), Some(expected), "{text}");
         }
-        assert_eq!(hex("//79/A==").as_deref(), Some("fffefdfc"));
     }
 
     #[test]
@@ -190,7 +178,7 @@ mod tests {
         for text in [
             "Z", "Zg=", "Zg", "Z===", "====", "Zh==", "Zm9=", "Zg==Zg==", "Zm 9v", "-_-_",
         ] {
-            assert_eq!(hex(text), None, "{text}");
+            assert_eq!(base64(text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -39,8 +39,8 @@ pub(crate) struct StructShape {
 #[derive(Debug)]
 pub(crate) struct FieldShape {
     pub(crate) name: String,
-    /// The name as it is written for arrow-json: quoted, escaped, with its colon.
-    pub(crate) written: Vec<u8>,
+    /// The name as JSON has it: quoted, escaped, with its colon.
+    written: Vec<u8>,
     pub(crate) shape: Shape,
     pub(crate) required: bool,
 }

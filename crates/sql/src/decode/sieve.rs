@@ -1,14 +1,14 @@
-//! Proves that one record is one valid JSON object whose used fields fit their columns exactly, and copies just these
-//! fields for arrow-json.
+//! Proves that one record is one valid JSON object whose used fields fit their columns exactly, and appends just these
+//! fields to the columns.
 //!
-//! arrow-json alone would not do: its tape accepts what is not JSON and runs two objects of one record into two rows, an
-//! error poisons the whole tape, and 1.7 becomes 1. What leaves the sieve it decodes without an error, and it has less to
-//! do: names and values that no query uses never reach the tape, which is the dearest part of decoding.
+//! arrow-json would not do: its tape accepts what is not JSON and runs two objects of one record into two rows, an error
+//! poisons the whole tape, and 1.7 becomes 1.
 
 use std::{borrow::Cow, collections::HashSet};
 
 use super::{
     bad::{Bad, Outcome, shown},
+    columns::{Column, Items, Pairs, Parts},
     cursor::{Cursor, MAX_DEPTH, too_deep},
     shape::{Scalar, Shape, StructShape},
 };
@@ -23,18 +23,18 @@ pub(crate) struct Sieve {
 }
 
 impl Sieve {
-    /// Appends the used part of the record to `out`, which is left as it was if the record is bad.
-    pub(crate) fn pass(&mut self, record: &[u8], shape: &StructShape, out: &mut Vec<u8>) -> Outcome {
-        let mark = out.len();
+    /// Appends the used part of the record to `row`, which is left as it was if the record is bad.
+    pub(crate) fn pass(&mut self, record: &[u8], shape: &StructShape, row: &mut Parts) -> Outcome {
+        let len = row.len();
         self.seen.clear();
-        let passed = self.record(record, shape, out);
+        let passed = self.record(record, shape, row);
         if passed.is_err() {
-            out.truncate(mark);
+            row.truncate(len);
         }
         passed
     }
 
-    fn record(&mut self, record: &[u8], shape: &StructShape, out: &mut Vec<u8>) -> Outcome {
+    fn record(&mut self, record: &[u8], shape: &StructShape, row: &mut Parts) -> Outcome {
         let text = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
         if let Err(error) = str::from_utf8(text) {
             return Err(Bad::syntax(format!(
@@ -48,20 +48,19 @@ impl Sieve {
             Ok(other) => return Err(Bad::syntax(format!("the record is no JSON object but {}", kind(other)))),
             Err(_) => return Err(Bad::syntax("the record is empty")),
         }
-        self.object(&mut cursor, shape, 1, out)?;
+        self.object(&mut cursor, shape, 1, row)?;
         cursor.end()
     }
 
     /// An object, the cursor on its brace; `depth` counts this bracket.
-    fn object(&mut self, cursor: &mut Cursor<'_>, shape: &StructShape, depth: usize, out: &mut Vec<u8>) -> Outcome {
+    fn object(&mut self, cursor: &mut Cursor<'_>, shape: &StructShape, depth: usize, parts: &mut Parts) -> Outcome {
         if depth > MAX_DEPTH {
             return Err(too_deep());
         }
         cursor.advance();
-        out.push(b'{');
         let seen = self.seen.len();
         self.seen.resize(seen + shape.words, 0);
-        let mut first = true;
+        let mut num_seen = 0;
         let mut hint = 0;
         let mut more = cursor.token()? != b'}';
         if !more {
@@ -78,19 +77,14 @@ impl Sieve {
                         return Err(Bad::value("appears twice in one object").within(|| field.name.clone()));
                     }
                     self.seen[seen + at / 64] |= bit;
-                    let mark = out.len();
-                    if !first {
-                        out.push(b',');
-                    }
-                    out.extend_from_slice(&field.written);
-                    let value = self.value(cursor, &field.shape, depth, out);
-                    if value.map_err(|bad| bad.within(|| field.name.clone()))? {
-                        first = false;
-                    } else if field.required {
-                        return Err(Bad::value("is null, but declared NOT NULL").within(|| field.name.clone()));
-                    } else {
-                        // To arrow-json a field that is not there is NULL.
-                        out.truncate(mark);
+                    num_seen += 1;
+                    let column = &mut parts.columns[at];
+                    let value = self.value(cursor, &field.shape, depth, column);
+                    if !value.map_err(|bad| bad.within(|| field.name.clone()))? {
+                        if field.required {
+                            return Err(Bad::value("is null, but declared NOT NULL").within(|| field.name.clone()));
+                        }
+                        column.push_null();
                     }
                 }
             }
@@ -99,31 +93,38 @@ impl Sieve {
         if let Some(field) = shape.missing(&self.seen[seen..]) {
             return Err(Bad::value("is missing, but declared NOT NULL").within(|| field.name.clone()));
         }
+        if num_seen < shape.fields.len() {
+            for (at, column) in parts.columns.iter_mut().enumerate() {
+                if self.seen[seen + at / 64] >> (at % 64) & 1 == 0 {
+                    column.push_null();
+                }
+            }
+        }
         self.seen.truncate(seen);
-        out.push(b'}');
+        parts.end();
         Ok(())
     }
 
     /// A value inside `depth` brackets; `false` = it is null, and nothing was written.
     #[inline]
-    fn value(&mut self, cursor: &mut Cursor<'_>, shape: &Shape, depth: usize, out: &mut Vec<u8>) -> Outcome<bool> {
+    fn value(&mut self, cursor: &mut Cursor<'_>, shape: &Shape, depth: usize, column: &mut Column) -> Outcome<bool> {
         let token = cursor.token()?;
         if token == b'n' {
             cursor.literal("null")?;
             return Ok(false);
         }
-        match (shape, token) {
-            (Shape::Scalar(scalar), _) => self::scalar(cursor, *scalar, token, out)?,
-            (Shape::Struct(shape), b'{') => self.object(cursor, shape, depth + 1, out)?,
-            (Shape::List(item), b'[') => self.list(cursor, item, depth + 1, out)?,
-            (Shape::Map(value), b'{') => self.map(cursor, value, depth + 1, out)?,
-            (Shape::Struct(_) | Shape::Map(_), _) => {
+        match (shape, token, column) {
+            (Shape::Struct(shape), b'{', Column::Struct(parts)) => self.object(cursor, shape, depth + 1, parts)?,
+            (Shape::List(item), b'[', Column::List(items)) => self.list(cursor, item, depth + 1, items)?,
+            (Shape::Map(value), b'{', Column::Map(pairs)) => self.map(cursor, value, depth + 1, pairs)?,
+            (Shape::Scalar(scalar), _, column) => self::scalar(cursor, *scalar, token, column)?,
+            (Shape::Struct(_) | Shape::Map(_), ..) => {
                 return Err(Bad::value(format!(
                     "an object expected, found {}",
                     glimpse(cursor, token)?
                 )));
             }
-            (Shape::List(_), _) => {
+            (Shape::List(_), ..) => {
                 return Err(Bad::value(format!(
                     "an array expected, found {}",
                     glimpse(cursor, token)?
@@ -133,40 +134,33 @@ impl Sieve {
         Ok(true)
     }
 
-    fn list(&mut self, cursor: &mut Cursor<'_>, item: &Shape, depth: usize, out: &mut Vec<u8>) -> Outcome {
+    fn list(&mut self, cursor: &mut Cursor<'_>, item: &Shape, depth: usize, items: &mut Items) -> Outcome {
         if depth > MAX_DEPTH {
             return Err(too_deep());
         }
         cursor.advance();
-        out.push(b'[');
         let mut more = cursor.token()? != b']';
         if !more {
             cursor.advance();
         }
         let mut index = 0_usize;
         while more {
-            if index > 0 {
-                out.push(b',');
-            }
-            if !self
-                .value(cursor, item, depth, out)
-                .map_err(|bad| bad.within(|| format!("[{index}]")))?
-            {
-                out.extend_from_slice(b"null");
+            let value = self.value(cursor, item, depth, &mut items.items);
+            if !value.map_err(|bad| bad.within(|| format!("[{index}]")))? {
+                items.items.push_null();
             }
             index += 1;
             more = cursor.another(b']')?;
         }
-        out.push(b']');
+        items.end();
         Ok(())
     }
 
-    fn map(&mut self, cursor: &mut Cursor<'_>, value: &Shape, depth: usize, out: &mut Vec<u8>) -> Outcome {
+    fn map(&mut self, cursor: &mut Cursor<'_>, value: &Shape, depth: usize, pairs: &mut Pairs) -> Outcome {
         if depth > MAX_DEPTH {
             return Err(too_deep());
         }
         cursor.advance();
-        out.push(b'{');
         let mut keys: HashSet<Cow<'_, [u8]>> = HashSet::new();
         let mut more = cursor.token()? != b'}';
         if !more {
@@ -179,35 +173,31 @@ impl Sieve {
             if keys.contains(&key) {
                 return Err(Bad::value("appears twice in one map").within(step));
             }
-            if !keys.is_empty() {
-                out.push(b',');
-            }
+            pairs.keys.push(&key);
             keys.insert(key);
-            out.push(b'"');
-            out.extend_from_slice(name.raw);
-            out.extend_from_slice(b"\":");
-            if !self.value(cursor, value, depth, out).map_err(|bad| bad.within(step))? {
-                out.extend_from_slice(b"null");
+            let found = self.value(cursor, value, depth, &mut pairs.values);
+            if !found.map_err(|bad| bad.within(step))? {
+                pairs.values.push_null();
             }
             more = cursor.another(b'}')?;
         }
-        out.push(b'}');
+        pairs.end();
         Ok(())
     }
 }
 
 #[inline]
-fn scalar(cursor: &mut Cursor<'_>, scalar: Scalar, token: u8, out: &mut Vec<u8>) -> Outcome {
+fn scalar(cursor: &mut Cursor<'_>, scalar: Scalar, token: u8, column: &mut Column) -> Outcome {
     match token {
-        b'"' => scalar.string(cursor.string()?, out),
-        b'-' | b'0'..=b'9' => scalar.number(cursor.number()?, out),
+        b'"' => scalar.string(cursor.string()?, column),
+        b'-' | b'0'..=b'9' => scalar.number(cursor.number()?, column),
         b't' => {
             cursor.literal("true")?;
-            scalar.boolean(true, out)
+            scalar.boolean(true, column)
         }
         b'f' => {
             cursor.literal("false")?;
-            scalar.boolean(false, out)
+            scalar.boolean(false, column)
         }
         b'{' | b'[' => Err(scalar.mismatch(kind(token))),
         _ => Err(cursor.unexpected("a value")),

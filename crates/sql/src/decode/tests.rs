@@ -1,66 +1,6 @@
 use super::*;
-use arrow::{
-    array::AsArray,
-    datatypes::{DataType, Field, UInt32Type},
-};
-
-#[test]
-fn should_arrow_json_fail_all_the_same_the_culprit_is_found_alone() {
-    // A layout whose shape lets text pass where arrow-json wants an integer stands for a disagreement of the two.
-    let lax = crate::ddl::parse("a STRING").unwrap();
-    let strict = crate::ddl::parse("a BIGINT").unwrap();
-    let mut layout = Layout::new(strict.fields(), &Usage::Whole);
-    layout.shape = StructShape::new(lax.fields(), &Usage::Whole);
-    let mut decoder = Decoder::new(Arc::new(layout)).unwrap();
-    let value = |n: u32| {
-        if n == 1030 {
-            "{\"a\":\"x\"}".to_owned()
-        } else {
-            format!("{{\"a\":{n}}}")
-        }
-    };
-    let values: Vec<_> = (0..3000).map(value).collect();
-    let record = |value: &'static [u8]| InputRecord {
-        key: None,
-        value: Some(value),
-        offset: 0,
-        timestamp_ms: None,
-        headers: &[],
-    };
-    let records: Vec<_> = values
-        .iter()
-        .map(|value| InputRecord {
-            value: Some(value.as_bytes()),
-            ..record(b"")
-        })
-        .collect();
-    for _ in 0..2 {
-        let mut failures = Vec::new();
-        let batches = decoder
-            .decode(
-                Origin {
-                    topic: "t",
-                    partition: 0,
-                },
-                &records,
-                &mut failures,
-            )
-            .unwrap();
-        assert_eq!(
-            failures.iter().map(|failure| failure.record).collect::<Vec<_>>(),
-            [1030]
-        );
-        let index = |batch: &RecordBatch| {
-            batch
-                .column(batch.num_columns() - 1)
-                .as_primitive::<UInt32Type>()
-                .values()
-                .to_vec()
-        };
-        let rows: Vec<_> = batches.iter().flat_map(index).collect();
-        assert_eq!(rows, (0..1030).chain(1031..3000).collect::<Vec<_>>());
-    }
-}
+use arrow::array::Array;
+use arrow::datatypes::{DataType, Field};
 
 #[test]
 fn only_used_and_required_columns_are_laid_out() {
@@ -78,4 +18,108 @@ fn only_used_and_required_columns_are_laid_out() {
     assert_eq!(names, ["b", "e", "_offset", crate::LINEAGE[0]]);
     assert_eq!(layout.smallest_record(), br#"{"e":0}"#);
     assert_eq!(layout.schema().field(1), &Field::new("e", DataType::Int32, false));
+}
+
+/// Both decoders' columns of the same records, without the record index.
+fn both(ddl: &str, records: &[&str]) -> (RecordBatch, RecordBatch) {
+    let declared = crate::ddl::parse(ddl).unwrap();
+    let layout = Arc::new(Layout::new(declared.fields(), &Usage::Whole));
+    let fields = layout.declared.fields().len();
+    let input: Vec<_> = records
+        .iter()
+        .map(|record| InputRecord {
+            key: None,
+            value: Some(record.as_bytes()),
+            offset: 0,
+            timestamp_ms: None,
+            headers: &[],
+        })
+        .collect();
+    let origin = Origin {
+        topic: "t",
+        partition: 0,
+    };
+    let mut failures = Vec::new();
+    let batches = Decoder::new(layout.clone())
+        .decode(origin, &input, &mut failures)
+        .unwrap();
+    assert!(failures.is_empty(), "{failures:?}");
+    let ours = arrow::compute::concat_batches(layout.schema(), &batches).unwrap();
+    let places: Vec<usize> = (0..fields).collect();
+    let mut theirs = arrow_json::ReaderBuilder::new(layout.declared.clone())
+        .with_coerce_primitive(true)
+        .build_decoder()
+        .unwrap();
+    theirs.decode(records.join("\n").as_bytes()).unwrap();
+    (ours.project(&places).unwrap(), theirs.flush().unwrap().unwrap())
+}
+
+#[test]
+fn columns_are_what_arrow_json_makes_of_the_same_records() {
+    let ddl = "a BIGINT, b STRING, c STRUCT<d: INT, e: STRUCT<f: STRING, g: BOOLEAN>, h: ARRAY<DOUBLE>>, \
+               i ARRAY<STRUCT<j: SMALLINT, k: ARRAY<STRING>>>, l MAP<STRING, ARRAY<INT>>, m DECIMAL(20, 4), n FLOAT, o TINYINT";
+    let records = [
+        r#"{"a":1,"b":"x","c":{"d":2,"e":{"f":"y","g":true},"h":[1.5,null,-2e3]},"l":{"p":[1,2],"q":null},"m":12.5,"n":0.1,"o":-128}"#,
+        r#"{"b":"\u00e9\"\\\n","i":[{"j":1,"k":["a",null,""]},null,{"k":[]},{}],"c":null}"#,
+        r#"{}"#,
+        r#"{"c":{},"i":[],"l":{},"b":true,"a":null}"#,
+        r#"{"c":{"e":null,"d":7,"h":null},"b":12.50,"unknown":{"a":[1,{"b":2}]},"m":-0.0001}"#,
+        r#"{"c":{"e":{"g":false},"h":[]},"l":{"r":[null]},"i":[{"k":null}],"m":"9999999999999999.9999"}"#,
+    ];
+    let (ours, theirs) = both(ddl, &records);
+    assert_eq!(ours.num_columns(), 8);
+    for (ours, theirs) in ours.columns().iter().zip(theirs.columns()) {
+        assert_eq!(&ours.to_data(), &theirs.to_data());
+    }
+}
+
+#[test]
+fn a_record_that_turns_bad_half_way_leaves_nothing_in_any_column() {
+    let ddl = "a STRING, c STRUCT<d: INT, h: ARRAY<STRUCT<x: STRING>>>, l MAP<STRING, STRING>, z INT";
+    let good = r#"{"a":"good","c":{"d":1,"h":[{"x":"1"}]},"l":{"k":"v"},"z":1}"#;
+    let bad = [
+        r#"{"a":"bad","c":{"d":1,"h":[{"x":"1"},{"x":"2"}]},"l":{"k":"v","k2":"v2"},"z":"no"}"#,
+        r#"{"a":"bad","c":{"d":1,"h":[{"x":"1"},7]}}"#,
+        r#"{"a":"bad","l":{"k":"v","k":"w"}}"#,
+        r#"{"a":"bad","c":{"d":1.5}}"#,
+        r#"{"a":"bad"} trailing"#,
+        r#"{"a":"bad","c":{"h":[{"x":"1"#,
+    ];
+    let (expected, _) = both(ddl, &[good; 3]);
+    let declared = crate::ddl::parse(ddl).unwrap();
+    let layout = Arc::new(Layout::new(declared.fields(), &Usage::Whole));
+    let mut decoder = Decoder::new(layout.clone());
+    let records: Vec<&str> = bad
+        .iter()
+        .flat_map(|bad| [*bad, good])
+        .take(6)
+        .chain(bad[3..].iter().copied())
+        .collect();
+    let input: Vec<_> = records
+        .iter()
+        .map(|record| InputRecord {
+            key: None,
+            value: Some(record.as_bytes()),
+            offset: 0,
+            timestamp_ms: None,
+            headers: &[],
+        })
+        .collect();
+    let origin = Origin {
+        topic: "t",
+        partition: 0,
+    };
+    // Twice: the columns are used again.
+    for _ in 0..2 {
+        let mut failures = Vec::new();
+        let batches = decoder.decode(origin, &input, &mut failures).unwrap();
+        assert_eq!(
+            failures.iter().map(|failure| failure.record).collect::<Vec<_>>(),
+            [0, 2, 4, 6, 7, 8]
+        );
+        assert_eq!(batches.len(), 1);
+        for (found, expected) in batches[0].columns().iter().zip(expected.columns()) {
+            assert_eq!(&found.to_data(), &expected.to_data());
+        }
+    }
 }

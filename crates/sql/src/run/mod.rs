@@ -46,7 +46,7 @@ impl Engine {
                 .map_err(|error| start(&table.name, error))?;
             tables.push(plan);
         }
-        let decoder = Decoder::new(Arc::clone(&program.layout)).map_err(|error| start("records", error.into()))?;
+        let decoder = Decoder::new(Arc::clone(&program.layout));
         Ok(Self {
             program: Arc::clone(program),
             decoder,

@@ -1,0 +1,1 @@
+"""Drives aqueduct's benchmark: `bench/run`. Standard library only."""
