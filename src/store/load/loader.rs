@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::settings,
     model::{RecordCounts, Rejected, RowCounts, Verdict},
-    sql::{arrow::datatypes::SchemaRef, encode::RowFailure},
+    sql::{OnNul, arrow::datatypes::SchemaRef, encode::RowFailure},
     store::{Session, StoreError, dead_letters, ledger, offsets},
 };
 
@@ -30,6 +30,7 @@ pub struct TableSpec {
 /// Writes a pipeline's batches through one session at a time. On a new session it makes itself ready again.
 pub struct Loader {
     specs: Vec<TableSpec>,
+    on_nul: OnNul,
     prepared: Vec<Prepared>,
     /// What the tables looked like when they were read.
     shape: String,
@@ -55,6 +56,7 @@ impl Loader {
         let rows = specs.iter().map(|_| Rows::default()).collect();
         Self {
             specs,
+            on_nul: OnNul::Reject,
             prepared: Vec::new(),
             shape: String::new(),
             backend_pid: None,
@@ -62,6 +64,12 @@ impl Loader {
             num_attempts: 0,
             last: None,
         }
+    }
+
+    /// Says what happens with U+0000 in a JSON text that goes into a `jsonb`.
+    pub fn with_on_nul(mut self, on_nul: OnNul) -> Self {
+        self.on_nul = on_nul;
+        self
     }
 
     /// Reads every table, creates what is to be created, and checks that the queries fit; all problems at once.
@@ -78,7 +86,7 @@ impl Loader {
         // Before the tables are read: what changes meanwhile is found by the first batch.
         self.shape = self.shape_now(session)?;
         for (index, spec) in self.specs.iter().enumerate() {
-            match Prepared::new(session, spec, index) {
+            match Prepared::new(session, spec, index, self.on_nul) {
                 Ok(prepared) => self.prepared.push(prepared),
                 Err(StoreError::Mismatch { place, problem }) => problems.push((place, problem)),
                 Err(error) => return Err(error),

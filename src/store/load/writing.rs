@@ -132,8 +132,11 @@ impl Writing<'_> {
         let num_copied = copy_in(session.conn(), &prepared.copy_target, num_rows, append)
             .map_err(|error| failed(true, session.failed("copy rows", place(), error)))?;
         let Some(upsert) = &prepared.upsert else {
+            // The server does not count the rows that a trigger drops: they leave the table as it was.
+            let unchanged = num_rows.saturating_sub(num_copied) as u64;
             return Ok(RowCounts {
                 inserted: num_copied as u64,
+                unchanged,
                 ..RowCounts::default()
             });
         };

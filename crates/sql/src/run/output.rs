@@ -35,7 +35,8 @@ pub(crate) fn stored_type(data_type: &DataType) -> Option<DataType> {
         | DataType::FixedSizeList(item, _) => DataType::List(stored_field(item)?),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(stored_field).collect::<Option<Fields>>()?),
         DataType::Map(entries, sorted) => DataType::Map(stored_field(entries)?, *sorted),
-        DataType::Duration(_) | DataType::Union(..) | DataType::RunEndEncoded(..) => return None,
+        DataType::Duration(_) => DataType::Duration(TimeUnit::Microsecond),
+        DataType::Union(..) | DataType::RunEndEncoded(..) => return None,
         plain => plain.clone(),
     })
 }
