@@ -310,7 +310,11 @@ fn a_target_that_does_not_fit_parks_the_branch_with_the_sentence() {
             assert!(reply.is_err());
             let reason = room.parked().await;
             assert!(reason.contains(sentence), "{reason}");
-            assert_eq!(room.branch.status().restarts_left, 5, "a restart would not mend the table");
+            assert_eq!(
+                room.branch.status().restarts_left,
+                5,
+                "a restart would not mend the table"
+            );
         }
     });
 }

@@ -86,7 +86,10 @@ fn statement(table: &settings::Table, schema: &Schema) -> Result<String, Vec<Str
         }
     }
     for key in &table.key {
-        match fields().find(|field| field.name() == key).map(|field| field.data_type()) {
+        match fields()
+            .find(|field| field.name() == key)
+            .map(|field| field.data_type())
+        {
             None => problems.push(format!("the key column \"{key}\" is not among the query's columns")),
             Some(nested) if nested.is_nested() => problems.push(format!(
                 "the key column \"{key}\": {} cannot be a key; take one value out of it in the query",

@@ -174,7 +174,9 @@ fn problems(target: &Target, encoder: &Encoder, spec: &TableSpec) -> Vec<String>
 fn kind_problem(target: &Target, mode: Mode) -> Option<String> {
     let cannot = |kind: &str| {
         let mode = mode_name(mode);
-        Some(format!("it is {kind}, which mode = \"{mode}\" cannot write; name a table"))
+        Some(format!(
+            "it is {kind}, which mode = \"{mode}\" cannot write; name a table"
+        ))
     };
     match target.kind {
         'r' | 'p' if target.row_security => Some(
@@ -237,7 +239,9 @@ fn key_problems(target: &Target, encoder: &Encoder, spec: &TableSpec) -> Vec<Str
                         "order_by = \"{order_by}\": the labels of an enum do not say which version is the newer one; use a \
                          time or a number"
                     ));
-                } else if !encoder.sorts(place) || column.encode.type_oid == oid::JSON || column.encode.type_oid == oid::JSONB
+                } else if !encoder.sorts(place)
+                    || column.encode.type_oid == oid::JSON
+                    || column.encode.type_oid == oid::JSONB
                 {
                     problems.push(format!(
                         "order_by = \"{order_by}\": a {} has no order",

@@ -139,7 +139,16 @@ mod tests {
 
     #[test]
     fn what_is_no_clock_is_refused() {
-        for text in ["", "1:00", "24:00:01", "25:00", "12:60", "12:00:60", "12.30", "12:00:00."] {
+        for text in [
+            "",
+            "1:00",
+            "24:00:01",
+            "25:00",
+            "12:60",
+            "12:00:60",
+            "12.30",
+            "12:00:00.",
+        ] {
             assert_eq!(clock(text.as_bytes()), Err(NoTime::Form), "{text}");
         }
         assert_eq!(clock(b"12:00:00.0000001"), Err(NoTime::Fraction));

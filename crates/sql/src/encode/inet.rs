@@ -96,8 +96,18 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for text in [
-            "", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4/", "1.2.3.4/33", "1.2.3.4/+8", "::1/129", "::1%lo",
-            " ::1", "localhost",
+            "",
+            "1.2.3",
+            "1.2.3.4.5",
+            "1.2.3.256",
+            "01.2.3.4",
+            "1.2.3.4/",
+            "1.2.3.4/33",
+            "1.2.3.4/+8",
+            "::1/129",
+            "::1%lo",
+            " ::1",
+            "localhost",
         ] {
             assert!(parse(text, false).is_err(), "{text}");
         }
@@ -111,10 +121,21 @@ mod tests {
     fn networks_sort_as_postgresql_sorts_them() {
         let key = |text: &str| {
             let mut out = Vec::new();
-            parse(text, false).map(|network| network.sort_key(&mut out)).ok().unwrap();
+            parse(text, false)
+                .map(|network| network.sort_key(&mut out))
+                .ok()
+                .unwrap();
             out
         };
-        let sorted = ["10.0.0.0/8", "10.0.0.1/8", "10.0.0.0/16", "10.0.0.5", "10.1.0.0/16", "11.0.0.0/8", "::1"];
+        let sorted = [
+            "10.0.0.0/8",
+            "10.0.0.1/8",
+            "10.0.0.0/16",
+            "10.0.0.5",
+            "10.1.0.0/16",
+            "11.0.0.0/8",
+            "::1",
+        ];
         assert!(sorted.windows(2).all(|pair| key(pair[0]) < key(pair[1])));
     }
 }

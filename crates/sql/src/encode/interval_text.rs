@@ -37,7 +37,6 @@ struct Sum {
 }
 
 pub(super) fn parse(text: &str) -> Result<Interval, Box<Refusal>> {
-    let text = text.trim();
     let (sign, unsigned) = match text.as_bytes() {
         [b'-', b'P', ..] => (-1, &text[1..]),
         [b'+', b'P', ..] => (1, &text[1..]),
@@ -47,12 +46,10 @@ pub(super) fn parse(text: &str) -> Result<Interval, Box<Refusal>> {
         Some(rest) => iso(rest),
         None => words(text),
     };
-    parsed
-        .and_then(|sum| sum.times(sign))
-        .map_err(|bad| match bad {
-            Bad::Form => refusal("22007", "invalid input syntax for type interval"),
-            Bad::Range => out_of_range(),
-        })
+    parsed.and_then(|sum| sum.times(sign)).map_err(|bad| match bad {
+        Bad::Form => refusal("22007", "invalid input syntax for type interval"),
+        Bad::Range => out_of_range(),
+    })
 }
 
 impl Sum {
@@ -92,7 +89,10 @@ fn fraction(digits: &str, unit: i64) -> Result<i64, Bad> {
         return Err(Bad::Form);
     }
     let scale = 10_i128.pow(digits.len() as u32);
-    let value = digits.bytes().fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0')) * i128::from(unit);
+    let value = digits
+        .bytes()
+        .fold(0_i128, |value, digit| value * 10 + i128::from(digit - b'0'))
+        * i128::from(unit);
     if value % scale != 0 {
         return Err(Bad::Form);
     }
@@ -212,7 +212,10 @@ fn time_of_day(word: &str) -> Result<Number<'static>, Bad> {
         Ok((micros, [])) => micros,
         _ => return Err(Bad::Form),
     };
-    let whole = hours.whole.checked_mul(HOUR).and_then(|hours| hours.checked_add(micros));
+    let whole = hours
+        .whole
+        .checked_mul(HOUR)
+        .and_then(|hours| hours.checked_add(micros));
     Ok(Number {
         negative: hours.negative,
         whole: whole.ok_or(Bad::Range)?,
@@ -242,7 +245,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<(i32, i32, i64)> {
-        parse(text).ok().map(|Interval { months, days, micros }| (months, days, micros))
+        parse(text)
+            .ok()
+            .map(|Interval { months, days, micros }| (months, days, micros))
     }
 
     #[test]
@@ -255,7 +260,10 @@ mod tests {
         assert_eq!(read("P2W"), Some((0, 14, 0)));
         assert_eq!(read("-P1DT1H"), Some((0, -1, -HOUR)));
         assert_eq!(read("P-1DT+1H"), Some((0, -1, HOUR)));
-        assert_eq!(read("-1 days +02:03:04"), Some((0, -1, 2 * HOUR + 3 * MINUTE + 4 * SECOND)));
+        assert_eq!(
+            read("-1 days +02:03:04"),
+            Some((0, -1, 2 * HOUR + 3 * MINUTE + 4 * SECOND))
+        );
         assert_eq!(read("-100:00:00.000001"), Some((0, 0, -100 * HOUR - 1)));
         assert_eq!(read("1 day 1 hour ago"), Some((0, -1, -HOUR)));
         assert_eq!(read("1.5 hours"), Some((0, 0, HOUR + HOUR / 2)));
@@ -265,8 +273,28 @@ mod tests {
     #[test]
     fn what_would_be_guessed_or_rounded_is_refused() {
         for text in [
-            "", "P", "PT", "P1", "P1H", "PT1D", "P1DT", "P1D1Y", "P1M1M", "5", "1.5 months", "P0.5D", "0.0000001 s", "1 fortnight",
-            "day", "1 day 2", "01:60:00", "1:2", "--1 day", "1..5 hours", "P1Y2M3DT4H5M6.789S x", "é",
+            "",
+            "P",
+            "PT",
+            "P1",
+            "P1H",
+            "PT1D",
+            "P1DT",
+            "P1D1Y",
+            "P1M1M",
+            "5",
+            "1.5 months",
+            "P0.5D",
+            "0.0000001 s",
+            "1 fortnight",
+            "day",
+            "1 day 2",
+            "01:60:00",
+            "1:2",
+            "--1 day",
+            "1..5 hours",
+            "P1Y2M3DT4H5M6.789S x",
+            "é",
         ] {
             assert_eq!(read(text), None, "{text}");
         }
@@ -274,7 +302,13 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_out_of_range_and_no_panic() {
-        for text in ["99999999999999999999 days", "2147483648 days", "9223372036854775807 hours", "PT9223372036854775807H", "3000000000:00"] {
+        for text in [
+            "99999999999999999999 days",
+            "2147483648 days",
+            "9223372036854775807 hours",
+            "PT9223372036854775807H",
+            "3000000000:00",
+        ] {
             let refusal = parse(text).err().unwrap();
             assert_eq!(refusal.sqlstate, "22015", "{text}");
         }

@@ -29,7 +29,11 @@ pub(super) fn from_text(array: &dyn Array, jsonb: bool, on_nul: OnNul) -> Option
             return Err(refusal("22P02", "invalid input syntax for type json"));
         }
         // `json` keeps the text as it is, and with it the escape.
-        let text = if jsonb { without_nul(text, on_nul)? } else { Cow::Borrowed(text) };
+        let text = if jsonb {
+            without_nul(text, on_nul)?
+        } else {
+            Cow::Borrowed(text)
+        };
         sized(out, |out| {
             if jsonb {
                 out.push(JSONB_VERSION);
@@ -101,7 +105,10 @@ mod tests {
     fn an_escaped_nul_is_found_in_keys_and_nested_texts_and_nothing_else_is() {
         let text = r#"{"a\u0000":[{"b":"\u0000x\\u0000"}],"c":"\\\u0000é"}"#;
         assert_eq!(clean(text, OnNul::Reject), None);
-        assert_eq!(clean(text, OnNul::Strip).unwrap(), r#"{"a":[{"b":"x\\u0000"}],"c":"\\é"}"#);
+        assert_eq!(
+            clean(text, OnNul::Strip).unwrap(),
+            r#"{"a":[{"b":"x\\u0000"}],"c":"\\é"}"#
+        );
         assert_eq!(
             clean(text, OnNul::Replace).unwrap(),
             "{\"a\u{FFFD}\":[{\"b\":\"\u{FFFD}x\\\\u0000\"}],\"c\":\"\\\\\u{FFFD}é\"}"

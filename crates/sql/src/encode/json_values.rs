@@ -96,7 +96,12 @@ mod tests {
 
     #[test]
     fn bytes_become_base64_with_its_padding() {
-        for (bytes, expected) in [(&b"f"[..], b"Zg=="), (b"fo", b"Zm8="), (b"foo", b"Zm9v"), (b"\xff\xfe\xfd", b"//79")] {
+        for (bytes, expected) in [
+            (&b"f"[..], b"Zg=="),
+            (b"fo", b"Zm8="),
+            (b"foo", b"Zm9v"),
+            (b"\xff\xfe\xfd", b"//79"),
+        ] {
             assert_eq!(&base64(bytes), expected);
         }
     }

@@ -30,16 +30,20 @@ pub(super) fn mismatch(column: &Column, source: &DataType) -> String {
             "{seen}; make the column jsonb, or take one value out of it in the query, like x.field or x[1]"
         );
     }
-    format!("{seen}; write {} AS \"{name}\" in the query", scalar(column.type_oid, source))
+    format!(
+        "{seen}; write {} AS \"{name}\" in the query",
+        scalar(column.type_oid, source)
+    )
 }
 
 /// A type that cannot be written, whatever the query yields.
 pub(super) fn unknown(column: &Column) -> String {
-    let (what, instead) = match column.element.as_ref().map_or(column.type_oid, |element| element.type_oid) {
-        oid::RECORD => (
-            "composite type",
-            "make it jsonb, or a column for each of its fields",
-        ),
+    let (what, instead) = match column
+        .element
+        .as_ref()
+        .map_or(column.type_oid, |element| element.type_oid)
+    {
+        oid::RECORD => ("composite type", "make it jsonb, or a column for each of its fields"),
         oid::ANYRANGE => ("range type", "make it a column for each of its bounds"),
         _ => ("type", "make it text"),
     };
@@ -59,9 +63,7 @@ fn scalar(target: u32, source: &DataType) -> &'static str {
         oid::FLOAT4 => "CAST(… AS FLOAT)",
         oid::FLOAT8 => "CAST(… AS DOUBLE)",
         oid::DATE => "CAST(… AS DATE)",
-        oid::TIMESTAMP | oid::TIMESTAMPTZ if source.is_numeric() => {
-            "to_timestamp_seconds(…) or to_timestamp_millis(…)"
-        }
+        oid::TIMESTAMP | oid::TIMESTAMPTZ if source.is_numeric() => "to_timestamp_seconds(…) or to_timestamp_millis(…)",
         oid::TIMESTAMP | oid::TIMESTAMPTZ => "CAST(… AS TIMESTAMP)",
         oid::UUID => "a UUID's text or 16 bytes",
         oid::BYTEA if is_text(source) => "decode(…, 'base64') or decode(…, 'hex')",

@@ -6,8 +6,8 @@ use arrow::{
 };
 
 use super::{
-    EncodeError, Field, Written, array, bytes, choose::Kind, clock, float, inet, integer, interval, json, numeric, refusal,
-    time, uuid,
+    EncodeError, Field, Written, array, bytes, choose::Kind, clock, float, inet, integer, interval, json, numeric,
+    refusal, time, uuid,
 };
 use crate::OnNul;
 
