@@ -97,11 +97,24 @@ pub(super) fn timetz(array: &dyn Array) -> Option<Writer<'_>> {
 }
 
 /// Microseconds of `hh:mm[:ss[.fraction]]`, and what follows it.
-pub(super) fn clock(text: &[u8]) -> Result<(i64, &[u8]), NoTime> {
-    let [h1, h2, b':', m1, m2, rest @ ..] = text else {
+fn clock(text: &[u8]) -> Result<(i64, &[u8]), NoTime> {
+    let [h1, h2, rest @ ..] = text else {
         return Err(NoTime::Form);
     };
     let hours = two(*h1, *h2).filter(|&hours| hours <= 24).ok_or(NoTime::Form)?;
+    let (micros, rest) = below_hours(rest)?;
+    let micros = i64::from(hours) * 3_600 * SECOND_MICROS + micros;
+    if micros > LAST {
+        return Err(NoTime::Form);
+    }
+    Ok((micros, rest))
+}
+
+/// Microseconds of `:mm[:ss[.fraction]]`, and what follows it.
+pub(super) fn below_hours(text: &[u8]) -> Result<(i64, &[u8]), NoTime> {
+    let [b':', m1, m2, rest @ ..] = text else {
+        return Err(NoTime::Form);
+    };
     let minutes = two(*m1, *m2).filter(|&minutes| minutes < 60).ok_or(NoTime::Form)?;
     let (seconds, rest) = match rest {
         [b':', s1, s2, rest @ ..] => (two(*s1, *s2).filter(|&seconds| seconds < 60).ok_or(NoTime::Form)?, rest),
@@ -111,11 +124,7 @@ pub(super) fn clock(text: &[u8]) -> Result<(i64, &[u8]), NoTime> {
         [b'.', rest @ ..] => fraction(rest)?,
         rest => (0, rest),
     };
-    let micros = i64::from(hours * 3_600 + minutes * 60 + seconds) * SECOND_MICROS + micros;
-    if micros > LAST {
-        return Err(NoTime::Form);
-    }
-    Ok((micros, rest))
+    Ok((i64::from(minutes * 60 + seconds) * SECOND_MICROS + micros, rest))
 }
 
 fn no_time(why: NoTime, type_name: &str) -> Box<Refusal> {

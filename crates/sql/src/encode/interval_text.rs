@@ -4,7 +4,7 @@
 
 use super::{
     Refusal,
-    clock::clock,
+    clock::below_hours,
     interval::{Interval, out_of_range},
     refusal,
 };
@@ -207,8 +207,7 @@ fn time_of_day(word: &str) -> Result<Number<'static>, Bad> {
     if !hours.fraction.is_empty() {
         return Err(Bad::Form);
     }
-    let below = format!("00{rest}");
-    let micros = match clock(below.as_bytes()) {
+    let micros = match below_hours(rest.as_bytes()) {
         Ok((micros, [])) => micros,
         _ => return Err(Bad::Form),
     };
@@ -223,21 +222,28 @@ fn time_of_day(word: &str) -> Result<Number<'static>, Bad> {
     })
 }
 
+/// The names that PostgreSQL takes, without the rarest.
+const UNITS: [(&[&str], Unit); 11] = [
+    (&["us", "usec", "usecs", "microsecond", "microseconds"], Unit::Micros(1)),
+    (
+        &["ms", "msec", "msecs", "millisecond", "milliseconds"],
+        Unit::Micros(1_000),
+    ),
+    (&["s", "sec", "secs", "second", "seconds"], Unit::Micros(SECOND)),
+    (&["m", "min", "mins", "minute", "minutes"], Unit::Micros(MINUTE)),
+    (&["h", "hr", "hrs", "hour", "hours"], Unit::Micros(HOUR)),
+    (&["d", "day", "days"], Unit::Days(1)),
+    (&["w", "week", "weeks"], Unit::Days(7)),
+    (&["mon", "mons", "month", "months"], Unit::Months(1)),
+    (&["y", "yr", "yrs", "year", "years"], Unit::Months(12)),
+    (&["decade", "decades"], Unit::Months(120)),
+    (&["century", "centuries"], Unit::Months(1_200)),
+];
+
 fn unit(name: &str) -> Result<Unit, Bad> {
-    Ok(match name.to_ascii_lowercase().as_str() {
-        "century" | "centuries" => Unit::Months(1_200),
-        "decade" | "decades" => Unit::Months(120),
-        "y" | "yr" | "yrs" | "year" | "years" => Unit::Months(12),
-        "mon" | "mons" | "month" | "months" => Unit::Months(1),
-        "w" | "week" | "weeks" => Unit::Days(7),
-        "d" | "day" | "days" => Unit::Days(1),
-        "h" | "hr" | "hrs" | "hour" | "hours" => Unit::Micros(HOUR),
-        "m" | "min" | "mins" | "minute" | "minutes" => Unit::Micros(MINUTE),
-        "s" | "sec" | "secs" | "second" | "seconds" => Unit::Micros(SECOND),
-        "ms" | "msec" | "msecs" | "millisecond" | "milliseconds" => Unit::Micros(1_000),
-        "us" | "usec" | "usecs" | "microsecond" | "microseconds" => Unit::Micros(1),
-        _ => return Err(Bad::Form),
-    })
+    let is_name = |known: &&str| known.eq_ignore_ascii_case(name);
+    let found = UNITS.iter().find(|(names, _)| names.iter().any(is_name));
+    found.map(|(_, unit)| *unit).ok_or(Bad::Form)
 }
 
 #[cfg(test)]
