@@ -74,3 +74,21 @@ pub(super) fn plain(rows: RecordBatch, output: &SchemaRef) -> Result<Rows, DataF
         &options,
     )?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{UnionFields, UnionMode};
+
+    #[test]
+    fn a_type_that_postgresql_has_not_has_no_plain_type_however_deep_it_stands() {
+        let union = DataType::Union(UnionFields::empty(), UnionMode::Sparse);
+        assert_eq!(stored_type(&union), None);
+        assert_eq!(
+            stored_type(&DataType::List(Arc::new(Field::new_list_field(union, true)))),
+            None
+        );
+        let span = DataType::Duration(TimeUnit::Nanosecond);
+        assert_eq!(stored_type(&span), Some(DataType::Duration(TimeUnit::Microsecond)));
+    }
+}
