@@ -44,12 +44,12 @@ fn every_way_in_which_a_table_does_not_fit_has_its_sentence() {
         (
             "CREATE TABLE t (id bigint, name integer)",
             append("t"),
-            "the query yields Utf8, the table takes integer",
+            "the query yields STRING, the table takes integer; write CAST(… AS INT) AS \"name\"",
         ),
         (
-            "CREATE TABLE t (id bigint, name inet)",
+            "CREATE TABLE t (id bigint, name money)",
             append("t"),
-            "of type inet, which cannot be written yet",
+            "\"name\" is of type money, which cannot be written; make it text",
         ),
         (
             "CREATE TABLE t (id bigint, name text, more text NOT NULL)",

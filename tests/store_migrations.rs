@@ -137,6 +137,54 @@ fn a_migration_that_fails_is_named_and_rolled_back() {
     );
 }
 
+fn add_migration(folder: &tempfile::TempDir, name: &str, up: &str) {
+    let migration = folder.path().join(name);
+    fs::create_dir(&migration).unwrap();
+    fs::write(migration.join("up.sql"), up).unwrap();
+    fs::write(migration.join("down.sql"), "SELECT 1").unwrap();
+}
+
+#[test]
+fn the_users_migrations_run_in_order_and_are_recorded_up_to_the_one_that_fails_whose_file_is_named() {
+    let database = TestDatabase::new();
+    let folder = user_folder("CREATE TABLE users (id int);");
+    add_migration(
+        &folder,
+        "2024-03-01-000000_break",
+        "CREATE TABLE more (id int); ALTER TABLE nobody ADD x int;",
+    );
+    add_migration(
+        &folder,
+        "2024-02-01-000000_add_name",
+        "ALTER TABLE users ADD name text;",
+    );
+    add_migration(&folder, "2024-04-01-000000_last", "ALTER TABLE more ADD name text;");
+    let error = store::migrate(&database.info(), Some(folder.path())).unwrap_err();
+    let file = folder.path().join("2024-03-01-000000_break/up.sql");
+    assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+    assert!(
+        error.reason().contains("relation \"nobody\" does not exist"),
+        "{}",
+        error.reason()
+    );
+    let recorded = "SELECT version AS line FROM public.__diesel_schema_migrations ORDER BY 1";
+    assert_eq!(lines(&database, recorded), ["20240101000000", "20240201000000"]);
+    assert_eq!(
+        store::pending(&database.info(), Some(folder.path())).unwrap(),
+        ["2024-03-01-000000_break", "2024-04-01-000000_last"]
+    );
+    // Mended, it goes on from there.
+    fs::write(&file, "CREATE TABLE more (id int);").unwrap();
+    let applied = store::migrate(&database.info(), Some(folder.path())).unwrap();
+    assert_eq!(applied, ["2024-03-01-000000_break", "2024-04-01-000000_last"]);
+    let columns = "SELECT concat_ws('.', table_name, column_name) AS line FROM information_schema.columns \
+                   WHERE table_name IN ('users', 'more') ORDER BY 1";
+    assert_eq!(
+        lines(&database, columns),
+        ["more.id", "more.name", "users.id", "users.name"]
+    );
+}
+
 #[test]
 fn a_folder_that_is_not_there_is_named_before_anything_is_done() {
     let database = TestDatabase::empty();

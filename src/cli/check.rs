@@ -17,10 +17,9 @@ use crate::{
     daemon::Program,
     log::{Log, LogError, TopicSpec, kafka::KafkaLog},
     service::Exit,
-    sql::arrow::datatypes::SchemaRef,
     store::{
         ConnectInfo, Session,
-        load::{Loader, TableSpec, Target},
+        load::{Loader, TableSpec, Target, creation},
     },
     supervision::{BoxError, chain},
 };
@@ -54,7 +53,7 @@ pub async fn check(loaded: &Loaded, programs: &[Program], live: bool, log: &Logg
         report(format!("pipeline {name}: log"), topic(&loaded.settings, pipeline, log));
         for (index, table) in pipeline.tables.iter().enumerate() {
             let what = format!("pipeline {name}: table {}", table.name);
-            report(what, target(&loaded.settings, table, program.output(index)));
+            report(what, target(&loaded.settings, table, program, index));
         }
     }
     if missing == 0 { Exit::Done } else { Exit::Unavailable }
@@ -155,7 +154,7 @@ fn topic(settings: &Settings, pipeline: &Pipeline, log: &Logger) -> Result<Strin
     ))
 }
 
-fn target(settings: &Settings, table: &Table, schema: SchemaRef) -> Result<String, BoxError> {
+fn target(settings: &Settings, table: &Table, program: &Program, index: usize) -> Result<String, BoxError> {
     let PostgresUrl::Url(url) = &settings.postgres.url else {
         return Ok("checked when the daemon starts".into());
     };
@@ -163,8 +162,10 @@ fn target(settings: &Settings, table: &Table, schema: SchemaRef) -> Result<Strin
         &ConnectInfo::new(url.clone(), settings.postgres.synchronous_commit),
         "check",
     )?;
+    let schema = program.output(index);
     if table.create && Target::read(&mut session, &table.name)?.is_none() {
-        return Ok("not there yet; it will be created".into());
+        let statement = creation(&mut session, table, &schema)?;
+        return Ok(format!("not there yet; the first batch will run {statement}"));
     }
     let spec = TableSpec {
         table: table.clone(),

@@ -41,7 +41,7 @@ pub struct RowCounts {
     pub inserted: u64,
     /// Rows that replaced an older version.
     pub updated: u64,
-    /// Rows that were there already, equal in every query column.
+    /// Rows that left the table as it was: there already, equal in every query column, or dropped by the table's trigger.
     pub unchanged: u64,
     /// Rows that a later record of the same batch replaced before they were written.
     pub superseded: u64,

@@ -35,7 +35,7 @@ pub fn migrate(info: &ConnectInfo, user_folder: Option<&Path>) -> Result<Vec<Str
     in_line(info, |session| {
         let mut applied = with_own_path(session, |session| run(session, OURS))?;
         if let Some(theirs) = theirs {
-            applied.extend(run(session, theirs)?);
+            applied.extend(run(session, theirs).map_err(|error| within(user_folder, error))?);
         }
         Ok(applied)
     })
@@ -151,6 +151,18 @@ fn run(session: &mut Session, source: impl MigrationSource<Pg>) -> Result<Vec<St
             .map_err(|error| failed(session, &name, error))?;
     }
     Ok(names(&pending))
+}
+
+/// Says in which file the user finds the statement that failed.
+fn within(folder: Option<&Path>, error: StoreError) -> StoreError {
+    match (folder, error) {
+        (Some(folder), StoreError::Migrate { name, place, source }) => StoreError::Migrate {
+            name: folder.join(name).join("up.sql").display().to_string(),
+            place,
+            source,
+        },
+        (_, error) => error,
+    }
 }
 
 fn names(migrations: &[BoxedMigration]) -> Vec<String> {

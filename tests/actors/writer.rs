@@ -295,15 +295,26 @@ fn a_session_that_is_ended_in_the_middle_of_the_work_is_replaced() {
 }
 
 #[test]
-fn a_target_that_is_missing_fails_the_writer_and_says_so() {
+fn a_target_that_does_not_fit_parks_the_branch_with_the_sentence() {
     on_real_time(async {
-        let (database, epoch) = database("SELECT 1");
-        let room = open(database.info(), 100).await;
-        let reply = room.address().send(Write(batch(epoch, 0..3))).await;
-        assert!(reply.is_err());
-        until("it was restarted", || room.child().life == 2).await;
-        let failure = room.child().last_failure.unwrap();
-        assert!(failure.reason.contains("people"), "{}", failure.reason);
-        room.stop().await;
+        for (ddl, sentence) in [
+            ("SELECT 1", "table people: the table does not exist"),
+            (
+                "CREATE TABLE people (id bigint, name point)",
+                "column \"name\" is of type point, which cannot be written; make it text",
+            ),
+        ] {
+            let (database, epoch) = database(ddl);
+            let room = open(database.info(), 100).await;
+            let reply = room.address().send(Write(batch(epoch, 0..3))).await;
+            assert!(reply.is_err());
+            let reason = room.parked().await;
+            assert!(reason.contains(sentence), "{reason}");
+            assert_eq!(
+                room.branch.status().restarts_left,
+                5,
+                "a restart would not mend the table"
+            );
+        }
     });
 }

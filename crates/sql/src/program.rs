@@ -57,6 +57,11 @@ impl Program {
         self.layout.schema().field_with_name(name).is_ok()
     }
 
+    /// What happens with U+0000 in text.
+    pub fn on_nul(&self) -> OnNul {
+        self.on_nul
+    }
+
     /// Makes an engine with plans of its own.
     pub fn engine(self: &Arc<Self>) -> Result<Engine, EngineError> {
         block_on(Engine::new(self))

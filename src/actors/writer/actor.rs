@@ -54,7 +54,8 @@ impl Writer {
             schema: program.output(index),
         });
         let name = format!("{} {}", pipeline.name, life.child());
-        let desk = Desk::new(life.clone(), name, connect, brake, Loader::new(specs.collect()));
+        let loader = Loader::new(specs.collect()).with_on_nul(program.on_nul());
+        let desk = Desk::new(life.clone(), name, connect, brake, loader);
         Self { life, desk: Some(desk) }
     }
 }

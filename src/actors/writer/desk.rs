@@ -117,6 +117,11 @@ impl Desk {
                     }
                 },
                 _ if error.connection_lost() => {}
+                // A table that does not fit is not mended by a restart.
+                _ if matches!(error, StoreError::Mismatch { .. }) => {
+                    self.life.park(chain(&error));
+                    return Given::Up;
+                }
                 _ => {
                     self.life.fail(error);
                     return Given::Up;

@@ -1,6 +1,10 @@
 //! `create = true`: the table from the query's types.
 
-use diesel::{RunQueryDsl, connection::SimpleConnection, sql_types::BigInt};
+use diesel::{
+    QueryableByName, RunQueryDsl,
+    connection::SimpleConnection,
+    sql_types::{BigInt, Bool, Text},
+};
 
 use super::identifier::{quote, quote_table};
 use crate::{
@@ -8,6 +12,7 @@ use crate::{
     sql::{
         LINEAGE,
         arrow::datatypes::{DataType, Schema},
+        encode::spark_name,
     },
     store::{Session, StoreError},
 };
@@ -17,10 +22,7 @@ const TURN: i64 = 0x6171_7565_6475_6374;
 
 /// Creates the table if it is missing: a column for each of the query's, the key of an `upsert` as its primary key.
 pub(super) fn create_table(session: &mut Session, table: &settings::Table, schema: &Schema) -> Result<(), StoreError> {
-    let statement = statement(table, schema).map_err(|problems| StoreError::Mismatch {
-        place: format!("table {}", table.name),
-        problem: problems.join("; "),
-    })?;
+    let statement = creation(session, table, schema)?;
     session.transaction(|session| {
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
             .bind::<BigInt, _>(TURN)
@@ -28,6 +30,39 @@ pub(super) fn create_table(session: &mut Session, table: &settings::Table, schem
             .and_then(|_| session.conn().batch_execute(&statement))
             .map_err(|error| session.failed("create table", table.name.clone(), error))
     })
+}
+
+/// The statement that creates a missing table, or all that stands against it. Changes nothing.
+pub fn creation(session: &mut Session, table: &settings::Table, schema: &Schema) -> Result<String, StoreError> {
+    let (statement, mut problems) = match statement(table, schema) {
+        Ok(statement) => (statement, Vec::new()),
+        Err(problems) => (String::new(), problems),
+    };
+    if let Some((name, _)) = table.name.split_once('.') {
+        let found: Found = diesel::sql_query("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS found")
+            .bind::<Text, _>(name)
+            .get_result(session.conn())
+            .map_err(|error| session.failed("look for the schema", table.name.clone(), error))?;
+        if !found.found {
+            problems.push(format!(
+                "the schema \"{name}\" does not exist; CREATE SCHEMA {} in a migration",
+                quote(name)
+            ));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(statement);
+    }
+    Err(StoreError::Mismatch {
+        place: format!("table {}", table.name),
+        problem: problems.join("; "),
+    })
+}
+
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Bool)]
+    found: bool,
 }
 
 fn statement(table: &settings::Table, schema: &Schema) -> Result<String, Vec<String>> {
@@ -43,16 +78,28 @@ fn statement(table: &settings::Table, schema: &Schema) -> Result<String, Vec<Str
         match type_for(field.data_type()) {
             Some(type_name) => lines.push(format!("{} {type_name}", quote(field.name()))),
             None => problems.push(format!(
-                "column \"{}\": no PostgreSQL type is known for {}; CAST it in the query, or create the table yourself",
-                field.name(),
-                field.data_type()
+                "column \"{name}\": the query yields {}, for which no type of PostgreSQL is known; CAST it in the query, or \
+                 create the table yourself",
+                spark_name(field.data_type()),
+                name = field.name(),
             )),
         }
     }
     for key in &table.key {
-        if !fields().any(|field| field.name() == key) {
-            problems.push(format!("the key column \"{key}\" is not among the query's columns"));
+        match fields()
+            .find(|field| field.name() == key)
+            .map(|field| field.data_type())
+        {
+            None => problems.push(format!("the key column \"{key}\" is not among the query's columns")),
+            Some(nested) if nested.is_nested() => problems.push(format!(
+                "the key column \"{key}\": {} cannot be a key; take one value out of it in the query",
+                spark_name(nested)
+            )),
+            Some(_) => {}
         }
+    }
+    if fields().next().is_none() {
+        problems.push("the query yields no column".into());
     }
     if !table.key.is_empty() {
         let key: Vec<_> = table.key.iter().map(|name| quote(name)).collect();
@@ -66,6 +113,7 @@ fn statement(table: &settings::Table, schema: &Schema) -> Result<String, Vec<Str
     }
 }
 
+/// A list of plain values is an array; what nests deeper is jsonb, which also takes lists of different lengths.
 fn type_for(source: &DataType) -> Option<String> {
     let name = match source {
         DataType::Boolean => "boolean",
@@ -75,28 +123,34 @@ fn type_for(source: &DataType) -> Option<String> {
         DataType::UInt64 => "numeric(20)",
         DataType::Float16 | DataType::Float32 => "real",
         DataType::Float64 => "double precision",
+        // Before version 15 a scale lies between 0 and the precision.
         DataType::Decimal32(precision, scale)
         | DataType::Decimal64(precision, scale)
         | DataType::Decimal128(precision, scale)
         | DataType::Decimal256(precision, scale) => {
-            return Some(if *scale < 0 {
-                "numeric".into()
-            } else {
-                format!("numeric({precision}, {scale})")
+            return Some(match u8::try_from(*scale) {
+                Ok(scale) if scale <= *precision => format!("numeric({precision}, {scale})"),
+                _ => "numeric".into(),
             });
         }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text",
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "bytea",
         DataType::Date32 | DataType::Date64 => "date",
+        DataType::Time32(_) | DataType::Time64(_) => "time",
         DataType::Timestamp(_, None) => "timestamp",
         DataType::Timestamp(_, Some(_)) => "timestamptz",
-        DataType::Struct(_)
-        | DataType::List(_)
-        | DataType::LargeList(_)
-        | DataType::ListView(_)
-        | DataType::LargeListView(_)
-        | DataType::FixedSizeList(..)
-        | DataType::Map(..) => "jsonb",
+        DataType::Interval(_) | DataType::Duration(_) => "interval",
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
+        | DataType::FixedSizeList(item, _) => {
+            return Some(match type_for(item.data_type()) {
+                Some(element) if !item.data_type().is_nested() => format!("{element}[]"),
+                _ => "jsonb".into(),
+            });
+        }
+        DataType::Struct(_) | DataType::Map(..) => "jsonb",
         DataType::Dictionary(_, value) => return type_for(value),
         _ => return None,
     };
@@ -145,7 +199,7 @@ mod tests {
             statement(&table(&["id"]), &schema),
             Ok(
                 "CREATE TABLE IF NOT EXISTS \"crm\".\"users\" (\"id\" bigint, \"na\"\"me\" text, \
-                \"price\" numeric(38, 18), \"at\" timestamptz, \"tags\" jsonb, PRIMARY KEY (\"id\"))"
+                \"price\" numeric(38, 18), \"at\" timestamptz, \"tags\" text[], PRIMARY KEY (\"id\"))"
                     .into()
             )
         );

@@ -16,7 +16,7 @@ use crate::{
     config::settings,
     failpoint,
     model::{RecordCounts, Rejected, RowCounts, Verdict},
-    sql::{arrow::datatypes::SchemaRef, encode::RowFailure},
+    sql::{OnNul, arrow::datatypes::SchemaRef, encode::RowFailure},
     store::{Session, StoreError, dead_letters, ledger, offsets},
 };
 
@@ -32,6 +32,7 @@ pub struct TableSpec {
 /// Writes a pipeline's batches through one session at a time. On a new session it makes itself ready again.
 pub struct Loader {
     specs: Vec<TableSpec>,
+    on_nul: OnNul,
     prepared: Vec<Prepared>,
     /// What the tables looked like when they were read.
     shape: String,
@@ -59,6 +60,7 @@ impl Loader {
         let gears = vec![Gear::default(); specs.len()];
         Self {
             specs,
+            on_nul: OnNul::Reject,
             prepared: Vec::new(),
             shape: String::new(),
             backend_pid: None,
@@ -67,6 +69,12 @@ impl Loader {
             num_attempts: 0,
             last: None,
         }
+    }
+
+    /// Says what happens with U+0000 in a JSON text that goes into a `jsonb`.
+    pub fn with_on_nul(mut self, on_nul: OnNul) -> Self {
+        self.on_nul = on_nul;
+        self
     }
 
     /// Reads every table, creates what is to be created, and checks that the queries fit; all problems at once.
@@ -83,7 +91,7 @@ impl Loader {
         // Before the tables are read: what changes meanwhile is found by the first batch.
         self.shape = self.shape_now(session)?;
         for (index, spec) in self.specs.iter().enumerate() {
-            match Prepared::new(session, spec, index) {
+            match Prepared::new(session, spec, index, self.on_nul) {
                 Ok(prepared) => self.prepared.push(prepared),
                 Err(StoreError::Mismatch { place, problem }) => problems.push((place, problem)),
                 Err(error) => return Err(error),

@@ -53,7 +53,7 @@ impl Merge<'_> {
     }
 
     /// Merges the stage. Yields `inserted`, `updated` and `unchanged`; the latter is NULL where it is the difference to
-    /// the number of staged rows.
+    /// the number of staged rows. A row that a trigger drops leaves the table unchanged.
     pub(super) fn statement(&self) -> String {
         // The short form inserts straight from the join. The long one keeps its judgement apart, row by row, because
         // unchanged and superseded rows cannot be told apart afterwards, nor, in a partitioned table (whose rows come
@@ -80,7 +80,10 @@ impl Merge<'_> {
             let (is_new, inserted) = if self.target.kind == 'r' {
                 ("t.xmax = 0", "(SELECT count(*) FROM written WHERE is_new)")
             } else {
-                ("true", "(SELECT count(*) FROM judged WHERE same IS NULL)")
+                (
+                    "true",
+                    "least((SELECT count(*) FROM judged WHERE same IS NULL), (SELECT count(*) FROM written))",
+                )
             };
             format!(
                 "WITH judged AS MATERIALIZED (SELECT s.{SEQUENCE} AS seq, p.same, p.older FROM {source} {probe}), \
@@ -89,7 +92,7 @@ impl Merge<'_> {
                  {on_conflict} RETURNING {is_new} AS is_new), \
                  counted AS (SELECT {inserted} AS inserted, (SELECT count(*) FROM written) AS total) \
                  SELECT inserted, greatest(total - inserted, 0) AS updated, \
-                 (SELECT count(*) FROM judged WHERE same AND NOT older) AS unchanged FROM counted",
+                 (SELECT count(*) FROM judged WHERE older IS NOT TRUE) - total AS unchanged FROM counted",
                 target = self.target_name(),
                 columns = list("", self.names()),
                 staged = list("s", self.names()),
@@ -175,7 +178,8 @@ impl Merge<'_> {
 /// `json` has no equality, citext and some collations have one that overlooks changes: these compare as text.
 fn same(column: &TargetColumn) -> String {
     let name = quote(&column.encode.name);
-    if column.encode.type_oid == oid::JSON {
+    let element = column.encode.element.as_ref().map(|element| element.type_oid);
+    if column.encode.type_oid == oid::JSON || element == Some(oid::JSON) {
         format!("t.{name}::text IS NOT DISTINCT FROM s.{name}::text")
     } else if !column.equal_as_bytes {
         format!("t.{name}::text COLLATE \"C\" IS NOT DISTINCT FROM s.{name}::text COLLATE \"C\"")

@@ -18,5 +18,6 @@ mod target;
 mod writing;
 
 pub use batch::{LoadBatch, Outcome};
+pub use create::creation;
 pub use loader::{Loader, TableSpec};
 pub use target::{Target, TargetColumn};

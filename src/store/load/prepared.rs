@@ -5,7 +5,10 @@ use diesel::connection::SimpleConnection;
 use super::{gear, identifier, loader::TableSpec, merge::Merge, target::Target};
 use crate::{
     config::settings::Mode,
-    sql::encode::{Encoder, oid},
+    sql::{
+        OnNul,
+        encode::{Encoder, oid},
+    },
     store::{Session, StoreError},
 };
 
@@ -42,7 +45,12 @@ pub(super) struct Upsert {
 impl Prepared {
     /// Reads the table, checks it, and creates the stage. `index` keeps the stages
     /// of one session apart.
-    pub(super) fn new(session: &mut Session, spec: &TableSpec, index: usize) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        session: &mut Session,
+        spec: &TableSpec,
+        index: usize,
+        on_nul: OnNul,
+    ) -> Result<Self, StoreError> {
         let table = &spec.table;
         let mismatch = |problem: String| StoreError::Mismatch {
             place: format!("table {}", table.name),
@@ -52,7 +60,9 @@ impl Prepared {
             mismatch("the table does not exist; create it in a migration, or set create = true".into())
         })?;
         let columns: Vec<_> = target.columns.iter().map(|column| column.encode.clone()).collect();
-        let encoder = Encoder::new(&columns, &spec.schema).map_err(|problems| mismatch(problems.join("; ")))?;
+        let encoder = Encoder::new(&columns, &spec.schema)
+            .map_err(|problems| mismatch(problems.join("; ")))?
+            .with_on_nul(on_nul);
         let problems = problems(&target, &encoder, spec);
         if !problems.is_empty() {
             return Err(mismatch(problems.join("; ")));
@@ -143,27 +153,14 @@ fn copy_target(target: &Target, encoder: &Encoder) -> String {
 fn problems(target: &Target, encoder: &Encoder, spec: &TableSpec) -> Vec<String> {
     let table = &spec.table;
     let mut problems = Vec::new();
-    let kind = match target.kind {
-        'r' | 'p' => None,
-        'f' | 'v' if table.mode == Mode::Append => None,
-        'f' => Some("a foreign table"),
-        'v' => Some("a view"),
-        'm' => Some("a materialized view"),
-        _ => Some("no table"),
-    };
-    if let Some(kind) = kind {
-        problems.push(format!(
-            "it is {kind}, which mode = \"{}\" cannot write",
-            mode_name(table.mode)
-        ));
-    }
+    problems.extend(kind_problem(target, table.mode));
     for column in encoder.columns().filter_map(|column| target.column(&column.name)) {
         let name = &column.encode.name;
         if column.generated {
             problems.push(format!(
                 "column \"{name}\" is generated always; leave it out of the query"
             ));
-        } else if column.always_identity && table.mode == Mode::Upsert {
+        } else if column.always_identity {
             problems.push(format!(
                 "column \"{name}\" is GENERATED ALWAYS AS IDENTITY; make it BY DEFAULT, or leave it out of the query"
             ));
@@ -182,6 +179,40 @@ fn problems(target: &Target, encoder: &Encoder, spec: &TableSpec) -> Vec<String>
         problems.extend(key_problems(target, encoder, spec));
     }
     problems
+}
+
+/// What kind of table cannot be written in this mode, or not exactly once.
+fn kind_problem(target: &Target, mode: Mode) -> Option<String> {
+    let cannot = |kind: &str| {
+        let mode = mode_name(mode);
+        Some(format!(
+            "it is {kind}, which mode = \"{mode}\" cannot write; name a table"
+        ))
+    };
+    match target.kind {
+        'r' | 'p' if target.row_security => Some(
+            "row-level security is in force for this role, and COPY does not work under it; ALTER ROLE … BYPASSRLS, or let \
+             the table's owner write"
+                .into(),
+        ),
+        'p' if target.foreign_partition => Some(
+            "one of its partitions is a foreign table, whose server would commit its rows apart from the offset; detach it"
+                .into(),
+        ),
+        'r' | 'p' => None,
+        'f' => Some(
+            "it is a foreign table, whose server would commit its rows apart from the offset; name a table of this \
+             database"
+                .into(),
+        ),
+        'v' if mode == Mode::Append && target.instead_of_insert => None,
+        'v' if mode == Mode::Append => {
+            Some("it is a view without a trigger INSTEAD OF INSERT FOR EACH ROW; create one, or name its table".into())
+        }
+        'v' => cannot("a view"),
+        'm' => cannot("a materialized view"),
+        _ => cannot("no table"),
+    }
 }
 
 fn key_problems(target: &Target, encoder: &Encoder, spec: &TableSpec) -> Vec<String> {
@@ -214,7 +245,14 @@ fn key_problems(target: &Target, encoder: &Encoder, spec: &TableSpec) -> Vec<Str
     if let Some(order_by) = &spec.table.order_by {
         match (encoder.position(order_by), target.column(order_by)) {
             (Some(place), Some(column)) => {
-                if !encoder.sorts(place) || column.encode.type_oid == oid::JSON || column.encode.type_oid == oid::JSONB
+                if column.encode.type_oid == oid::ANYENUM {
+                    problems.push(format!(
+                        "order_by = \"{order_by}\": the labels of an enum do not say which version is the newer one; use a \
+                         time or a number"
+                    ));
+                } else if !encoder.sorts(place)
+                    || column.encode.type_oid == oid::JSON
+                    || column.encode.type_oid == oid::JSONB
                 {
                     problems.push(format!(
                         "order_by = \"{order_by}\": a {} has no order",

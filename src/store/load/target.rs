@@ -7,7 +7,7 @@ use diesel::{
 
 use super::identifier::quote_table;
 use crate::{
-    sql::encode::{self, oid},
+    sql::encode::{self, Element, oid},
     store::{Session, StoreError},
 };
 
@@ -26,6 +26,12 @@ pub struct Target {
     pub columns: Vec<TargetColumn>,
     /// The columns of each unique index that every row is in, the primary key first.
     pub unique: Vec<Vec<String>>,
+    /// A trigger INSTEAD OF INSERT takes its rows.
+    pub instead_of_insert: bool,
+    /// Row-level security is in force for this session.
+    pub row_security: bool,
+    /// One of its partitions is a foreign table.
+    pub foreign_partition: bool,
 }
 
 /// One of its columns.
@@ -43,7 +49,7 @@ pub struct TargetColumn {
     pub always_identity: bool,
     /// It has a collation.
     pub collated: bool,
-    /// Equal to PostgreSQL means equal byte for byte: no citext, no case-insensitive collation.
+    /// Equal to PostgreSQL means equal byte for byte: no citext, no case-insensitive collation, no interval.
     pub equal_as_bytes: bool,
 }
 
@@ -59,12 +65,22 @@ struct TableRow {
     kind: String,
     #[diesel(sql_type = Bool)]
     may_fill_in: bool,
+    #[diesel(sql_type = Bool)]
+    instead_of_insert: bool,
+    #[diesel(sql_type = Bool)]
+    row_security: bool,
+    #[diesel(sql_type = Bool)]
+    foreign_partition: bool,
 }
 
 /// A trigger or rule that runs before the row is checked may replace a NULL, on a partition too.
 const TABLE: &str = "SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind, \
      c.relkind <> 'r' OR c.relhasrules OR EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid \
-     AND NOT g.tgisinternal AND (g.tgtype & 7) = 7) AS may_fill_in \
+     AND NOT g.tgisinternal AND (g.tgtype & 7) = 7) AS may_fill_in, \
+     EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND (g.tgtype & 68) = 68 AND g.tgenabled <> 'D') \
+     AS instead_of_insert, row_security_active(c.oid) AS row_security, \
+     c.relkind = 'p' AND EXISTS (SELECT FROM pg_partition_tree(c.oid) AS part JOIN pg_class AS f ON f.oid = part.relid \
+     WHERE f.relkind = 'f') AS foreign_partition \
      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
 
 #[derive(QueryableByName)]
@@ -79,8 +95,14 @@ struct ColumnRow {
     type_mod: i32,
     #[diesel(sql_type = Text)]
     base_name: String,
-    #[diesel(sql_type = Bool)]
-    is_enum: bool,
+    #[diesel(sql_type = Text)]
+    base_kind: String,
+    #[diesel(sql_type = Integer)]
+    depth: i32,
+    #[diesel(sql_type = Oid)]
+    element_oid: u32,
+    #[diesel(sql_type = Oid)]
+    declared_oid: u32,
     #[diesel(sql_type = Bool)]
     not_null: bool,
     #[diesel(sql_type = Bool)]
@@ -95,19 +117,26 @@ struct ColumnRow {
     deterministic: bool,
 }
 
-/// A domain is written as its base type, whose modifier is the innermost domain's.
-const COLUMNS: &str = "WITH RECURSIVE base (attnum, type_oid, type_mod, not_null, has_default) AS ( \
-       SELECT attnum, atttypid, atttypmod, attnotnull, atthasdef OR attidentity <> '' \
+/// Down from each column's type through its domains and arrays to the type at the bottom. A domain is written as its base
+/// type, whose modifier is the innermost domain's; an array's modifier is its elements'. `depth` counts the arrays: more
+/// than one are arrays of a domain over an array.
+const COLUMNS: &str = "WITH RECURSIVE base (attnum, depth, element_oid, type_oid, type_mod, not_null, has_default) AS ( \
+       SELECT attnum, 0, 0::oid, atttypid, atttypmod, attnotnull, atthasdef OR attidentity <> '' \
        FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped \
        UNION ALL \
-       SELECT b.attnum, t.typbasetype, t.typtypmod, b.not_null OR t.typnotnull, \
-       b.has_default OR t.typdefault IS NOT NULL \
-       FROM base AS b JOIN pg_type AS t ON t.oid = b.type_oid WHERE t.typtype = 'd') \
-     SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type_name, b.type_oid, b.type_mod, \
-     t.typname::text AS base_name, t.typtype = 'e' AS is_enum, b.not_null, b.has_default, \
+       SELECT b.attnum, b.depth + (e.oid IS NOT NULL)::int, coalesce(e.oid, b.element_oid), \
+       coalesce(e.oid, t.typbasetype), CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE b.type_mod END, \
+       b.not_null OR (b.depth = 0 AND t.typnotnull), b.has_default OR (b.depth = 0 AND t.typdefault IS NOT NULL) \
+       FROM base AS b JOIN pg_type AS t ON t.oid = b.type_oid \
+       LEFT JOIN pg_type AS e ON e.oid = t.typelem AND e.typarray = t.oid AND t.typtype <> 'd' \
+       WHERE t.typtype = 'd' OR e.oid IS NOT NULL) \
+     SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS type_name, b.type_oid, b.type_mod, b.depth, \
+     b.element_oid, a.atttypid AS declared_oid, t.typname::text AS base_name, t.typtype::text AS base_kind, b.not_null, \
+     b.has_default, \
      a.attgenerated <> '' AS generated, a.attidentity = 'a' AS always_identity, a.attcollation <> 0 AS collated, \
      coalesce(l.collisdeterministic, true) AS deterministic \
      FROM base AS b JOIN pg_type AS t ON t.oid = b.type_oid AND t.typtype <> 'd' \
+     AND NOT EXISTS (SELECT FROM pg_type AS e WHERE e.oid = t.typelem AND e.typarray = t.oid) \
      JOIN pg_attribute AS a ON a.attrelid = $1 AND a.attnum = b.attnum \
      LEFT JOIN pg_collation AS l ON l.oid = a.attcollation ORDER BY a.attnum";
 
@@ -154,6 +183,9 @@ impl Target {
             kind: row.kind.chars().next().unwrap_or('?'),
             columns: columns.into_iter().map(|column| column.mean(row.may_fill_in)).collect(),
             unique: indexes.into_iter().map(|index| index.columns).collect(),
+            instead_of_insert: row.instead_of_insert,
+            row_security: row.row_security,
+            foreign_partition: row.foreign_partition,
         }))
     }
 
@@ -177,7 +209,8 @@ struct ShapeRow {
 /// Everything that the encoder and the early refusals stand on, as one text.
 const SHAPE: &str = "SELECT coalesce(string_agg(concat_ws(' ', c.oid, c.relkind, c.relhasrules, \
      (SELECT count(*) FROM pg_trigger AS g WHERE g.tgrelid = c.oid), \
-     (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated), ',' \
+     (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated, \
+     a.attidentity, (SELECT t.typnotnull FROM pg_type AS t WHERE t.oid = a.atttypid)), ',' \
      ORDER BY a.attnum) FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0)), ';' ORDER BY c.oid), '') \
      AS shape FROM pg_class AS c WHERE c.oid IN (SELECT to_regclass(name) FROM unnest($1) AS names (name))";
 
@@ -200,13 +233,26 @@ pub(super) fn shape<'a>(session: &mut Session, tables: impl Iterator<Item = &'a 
 
 impl ColumnRow {
     fn mean(self, may_fill_in: bool) -> TargetColumn {
-        // Both are received as text is.
+        // Received as text is.
         let is_citext = self.base_name == "citext";
-        let type_oid = if self.is_enum || is_citext {
-            oid::TEXT
-        } else {
-            self.type_oid
+        let type_oid = match &*self.base_kind {
+            "e" => oid::ANYENUM,
+            "c" => oid::RECORD,
+            "r" | "m" => oid::ANYRANGE,
+            _ if is_citext => oid::TEXT,
+            _ => self.type_oid,
         };
+        // An array of arrays, which only a domain makes possible, is written by nobody: its own number has no writer.
+        let (type_oid, element) = match self.depth {
+            0 => (type_oid, None),
+            1 => {
+                let declared_oid = self.element_oid;
+                (self.declared_oid, Some(Element { type_oid, declared_oid }))
+            }
+            _ => (self.declared_oid, None),
+        };
+        // Of an interval, PostgreSQL says that 1 month is 30 days.
+        let is_interval = type_oid == oid::INTERVAL || element.as_ref().is_some_and(|e| e.type_oid == oid::INTERVAL);
         TargetColumn {
             encode: encode::Column {
                 name: self.name,
@@ -214,13 +260,14 @@ impl ColumnRow {
                 type_oid,
                 type_mod: self.type_mod,
                 not_null: self.not_null && !may_fill_in,
+                element,
             },
             not_null: self.not_null,
             has_default: self.has_default,
             generated: self.generated,
             always_identity: self.always_identity,
             collated: self.collated,
-            equal_as_bytes: self.deterministic && !is_citext,
+            equal_as_bytes: self.deterministic && !is_citext && !is_interval,
         }
     }
 }

@@ -89,7 +89,8 @@ fn decimal(digits: &ExactNumberInfo) -> Result<DataType, String> {
 fn unknown(written: &str) -> String {
     let base = written.split(['(', '<', ' ']).next().unwrap_or(written).to_uppercase();
     let instead = match base.as_str() {
-        "TEXT" | "CLOB" | "NVARCHAR" | "UUID" | "JSON" | "JSONB" | "TIME" | "CHARACTER" => Some("STRING"),
+        "TEXT" | "CLOB" | "NVARCHAR" | "UUID" | "JSON" | "JSONB" | "TIME" | "CHARACTER" | "INTERVAL" | "INET"
+        | "CIDR" | "ENUM" => Some("STRING"),
         "BOOL" => Some("BOOLEAN"),
         "INT2" => Some("SMALLINT"),
         "INT4" | "INT32" | "MEDIUMINT" => Some("INT"),

@@ -12,7 +12,7 @@ mod scalar;
 mod shape;
 mod sieve;
 mod text;
-mod time;
+pub(crate) mod time;
 mod usage;
 
 use std::sync::Arc;

@@ -57,7 +57,8 @@ pub(crate) fn timestamp(text: &[u8], without_zone: bool) -> Result<i64, NoTime> 
     Ok(midnight + seconds * MICROS_PER_SECOND + micros)
 }
 
-fn fraction(text: &[u8]) -> Result<(i64, &[u8]), NoTime> {
+/// The microseconds that the digits behind a point say, and what follows them.
+pub(crate) fn fraction(text: &[u8]) -> Result<(i64, &[u8]), NoTime> {
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(length);
     if digits.is_empty() {
@@ -74,7 +75,7 @@ fn fraction(text: &[u8]) -> Result<(i64, &[u8]), NoTime> {
 }
 
 /// Seconds east of UTC; `None` = no zone is written.
-fn zone(text: &[u8]) -> Result<Option<i64>, NoTime> {
+pub(crate) fn zone(text: &[u8]) -> Result<Option<i64>, NoTime> {
     let (sign, h1, h2, m1, m2) = match text {
         [] => return Ok(None),
         [b'Z' | b'z'] => return Ok(Some(0)),
@@ -89,7 +90,8 @@ fn zone(text: &[u8]) -> Result<Option<i64>, NoTime> {
     Ok(Some(if *sign == b'-' { -seconds } else { seconds }))
 }
 
-fn two(tens: u8, ones: u8) -> Option<u32> {
+/// The number that two digits say.
+pub(crate) fn two(tens: u8, ones: u8) -> Option<u32> {
     (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| u32::from(tens - b'0') * 10 + u32::from(ones - b'0'))
 }
 

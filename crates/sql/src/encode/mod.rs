@@ -11,22 +11,31 @@ use arrow::{
     datatypes::{DataType, FieldRef, Schema},
 };
 
+mod array;
 mod bytes;
 mod choose;
+mod clock;
 mod float;
+mod inet;
 mod integer;
+mod interval;
+mod interval_text;
 mod json;
+mod json_values;
 mod numeric;
 pub mod oid;
+mod remedy;
 mod sort_key;
+mod source;
 mod time;
 mod uuid;
 mod write;
 
 use choose::Kind;
 pub use sort_key::SortKeys;
+pub use source::spark_name;
 
-use crate::LINEAGE;
+use crate::{LINEAGE, OnNul};
 
 /// What a COPY stream begins with: the signature, no flags, no header extension.
 pub const HEADER: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -41,12 +50,24 @@ pub struct Column {
     pub name: String,
     /// Its type as people write it, for messages: `numeric(38,18)`.
     pub type_name: String,
-    /// The type whose binary form it takes: that of a domain's base; [`oid::TEXT`] for what reads like text (enums).
+    /// The type whose binary form it takes: that of a domain's base. A pseudo-type stands for each kind of type that has no
+    /// fixed number: [`oid::ANYENUM`], [`oid::RECORD`], [`oid::ANYRANGE`]; [`oid::TEXT`] for what reads like text (citext).
     pub type_oid: u32,
     /// The type modifier; -1 = none.
     pub type_mod: i32,
     /// Whether a NULL may be refused before the server sees it. False where a trigger may still fill it in.
     pub not_null: bool,
+    /// What it is an array of.
+    pub element: Option<Element>,
+}
+
+/// The type of an array's elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Element {
+    /// Like [`Column::type_oid`].
+    pub type_oid: u32,
+    /// The catalogue's own number, which goes over the wire.
+    pub declared_oid: u32,
 }
 
 /// Why a row cannot be written.
@@ -138,6 +159,7 @@ impl Tuples {
 pub struct Encoder {
     fields: Vec<Field>,
     num_extra: usize,
+    on_nul: OnNul,
 }
 
 #[derive(Clone, Debug)]
@@ -178,7 +200,11 @@ impl Encoder {
             }
         }
         if problems.is_empty() {
-            Ok(Self { fields, num_extra: 0 })
+            Ok(Self {
+                fields,
+                num_extra: 0,
+                on_nul: OnNul::Reject,
+            })
         } else {
             Err(problems)
         }
@@ -187,6 +213,13 @@ impl Encoder {
     /// Announces `num_extra` further fields in each tuple, which the caller appends itself.
     pub fn with_extra_fields(mut self, num_extra: usize) -> Self {
         self.num_extra = num_extra;
+        self
+    }
+
+    /// Says what happens with U+0000 where only the target makes it one: the escape in a JSON text that becomes a `jsonb`.
+    /// Everything else was cleaned when the query ran.
+    pub fn with_on_nul(mut self, on_nul: OnNul) -> Self {
+        self.on_nul = on_nul;
         self
     }
 
@@ -206,7 +239,7 @@ impl Encoder {
         sort_key::is_exact(&self.fields[position])
     }
 
-    /// Whether the column can be sorted by; values that are serialised as JSON cannot.
+    /// Whether the column can be sorted by; arrays and values that are serialised as JSON cannot.
     pub fn sorts(&self, position: usize) -> bool {
         sort_key::exists(&self.fields[position])
     }
@@ -223,7 +256,7 @@ impl Encoder {
         let arrays = self.arrays(batch)?;
         let mut writers = Vec::with_capacity(self.fields.len());
         for (field, array) in self.fields.iter().zip(&arrays) {
-            writers.push((array.logical_nulls(), write::writer(field, array.as_ref())?));
+            writers.push((array.logical_nulls(), write::value(field, array.as_ref(), self.on_nul)?));
         }
         let num_fields = ((self.fields.len() + self.num_extra) as u16).to_be_bytes();
         for row in rows {

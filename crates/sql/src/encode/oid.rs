@@ -36,3 +36,19 @@ pub const NUMERIC: u32 = 1700;
 pub const UUID: u32 = 2950;
 /// `jsonb`
 pub const JSONB: u32 = 3802;
+/// `cidr`
+pub const CIDR: u32 = 650;
+/// `inet`
+pub const INET: u32 = 869;
+/// `time without time zone`
+pub const TIME: u32 = 1083;
+/// `interval`
+pub const INTERVAL: u32 = 1186;
+/// `time with time zone`
+pub const TIMETZ: u32 = 1266;
+/// The pseudo-type that stands for a composite type.
+pub const RECORD: u32 = 2249;
+/// The pseudo-type that stands for an enum.
+pub const ANYENUM: u32 = 3500;
+/// The pseudo-type that stands for a range or a multirange.
+pub const ANYRANGE: u32 = 3831;

@@ -11,9 +11,11 @@ use super::{
     EncodeError, Field,
     bytes::{bytes_at, text_at},
     choose::Kind,
+    clock,
     float::float_at,
+    inet,
     integer::integer_at,
-    oid, time, uuid,
+    interval, oid, time, uuid,
     write::mismatch,
 };
 
@@ -78,21 +80,23 @@ pub(super) fn is_exact(field: &Field) -> bool {
         oid::TEXT | oid::NAME | oid::BOOL | oid::INT2 | oid::INT4 | oid::INT8 | oid::UUID | oid::DATE | oid::BYTEA => {
             true
         }
+        oid::ANYENUM | oid::INET | oid::CIDR => true,
         oid::VARCHAR | oid::NUMERIC | oid::TIMESTAMP | oid::TIMESTAMPTZ => column.type_mod < 0,
+        oid::TIME | oid::TIMETZ | oid::INTERVAL => column.type_mod < 0,
         oid::FLOAT8 => matches!(field.source.data_type(), DataType::Float32 | DataType::Float64),
         _ => false,
     }
 }
 
 pub(super) fn exists(field: &Field) -> bool {
-    !matches!(field.kind, Kind::JsonFromValue { .. })
+    !matches!(field.kind, Kind::JsonFromValue { .. } | Kind::Array(_))
 }
 
 fn writer<'a>(field: &Field, array: &'a dyn Array) -> Option<KeyWriter<'a>> {
     let ordinal = |at: Box<dyn Fn(usize) -> i128 + 'a>| -> KeyWriter<'a> {
         Box::new(move |row, out| out.extend_from_slice(&(at(row) ^ i128::MIN).to_be_bytes()))
     };
-    Some(match field.kind {
+    Some(match &field.kind {
         Kind::Null => Box::new(|_, _| ()),
         Kind::Text | Kind::Name | Kind::JsonFromText { .. } => {
             let at = text_at(array)?;
@@ -132,7 +136,33 @@ fn writer<'a>(field: &Field, array: &'a dyn Array) -> Option<KeyWriter<'a>> {
             let at = time::micros_at(array)?;
             ordinal(Box::new(move |row| at(row).map_or(0, i128::from)))
         }
-        Kind::JsonFromValue { .. } => return None,
+        Kind::Time => {
+            let at = clock::time_at(array)?;
+            ordinal(Box::new(move |row| at(row).map_or(0, i128::from)))
+        }
+        // The moment, and then the zone.
+        Kind::TimeTz => {
+            let at = clock::timetz_at(array)?;
+            ordinal(Box::new(move |row| {
+                at(row).map_or(0, |(micros, west)| {
+                    let west = i128::from(west);
+                    (i128::from(micros) + west * 1_000_000) << 32 | (west + 0x8000_0000)
+                })
+            }))
+        }
+        Kind::Interval => {
+            let at = interval::interval_at(array)?;
+            ordinal(Box::new(move |row| at(row).map_or(0, interval::Interval::span)))
+        }
+        Kind::Inet { cidr } => {
+            let (at, cidr) = (text_at(array)?, *cidr);
+            Box::new(move |row, out| {
+                if let Ok(network) = inet::parse(at(row), cidr) {
+                    network.sort_key(out);
+                }
+            })
+        }
+        Kind::JsonFromValue { .. } | Kind::Array(_) => return None,
     })
 }
 

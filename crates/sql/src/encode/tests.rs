@@ -17,6 +17,7 @@ fn column(name: &str, type_name: &str, type_oid: u32) -> Column {
         type_oid,
         type_mod: -1,
         not_null: false,
+        element: None,
     }
 }
 
@@ -138,16 +139,16 @@ fn every_column_that_does_not_fit_gets_a_sentence() {
     ]);
     let columns = [
         column("age", "integer", oid::INT4),
-        column("ip", "inet", 869),
+        column("ip", "point", 600),
         column("name", "varchar(9)", oid::VARCHAR),
     ];
     assert_eq!(
         Encoder::new(&columns, &schema).unwrap_err(),
         [
-            "column \"age\": the query yields Utf8, the table takes integer; write CAST(… AS INT) AS \"age\" in the query",
+            "column \"age\": the query yields STRING, the table takes integer; write CAST(… AS INT) AS \"age\" in the query",
             "column \"nobody\": the query yields it, the table does not have it; add it to the table or leave it out of \
              the query",
-            "column \"ip\" is of type inet, which cannot be written yet; make it text, or leave it out of the query",
+            "column \"ip\" is of type point, which cannot be written; make it text, or leave it out of the query",
         ]
     );
 }

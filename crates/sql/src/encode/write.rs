@@ -5,13 +5,18 @@ use arrow::{
     datatypes::DataType,
 };
 
-use super::{EncodeError, Field, Written, bytes, choose::Kind, float, integer, json, numeric, refusal, time, uuid};
+use super::{
+    EncodeError, Field, Written, array, bytes, choose::Kind, clock, float, inet, integer, interval, json, numeric,
+    refusal, time, uuid,
+};
+use crate::OnNul;
 
 /// Appends one value with its length in front. Only called for rows that are not null.
 pub(super) type Writer<'a> = Box<dyn FnMut(usize, &mut Vec<u8>) -> Written + 'a>;
 
-pub(super) fn writer<'a>(field: &'a Field, array: &'a dyn Array) -> Result<Writer<'a>, EncodeError> {
-    let writer = match field.kind {
+/// The writer of a column or of an array's elements.
+pub(super) fn value<'a>(field: &'a Field, array: &'a dyn Array, on_nul: OnNul) -> Result<Writer<'a>, EncodeError> {
+    let writer = match &field.kind {
         Kind::Null => null(field),
         Kind::Text => bytes::text(array),
         Kind::Name => bytes::name(array),
@@ -24,16 +29,21 @@ pub(super) fn writer<'a>(field: &'a Field, array: &'a dyn Array) -> Result<Write
                 })
             })
         }
-        Kind::Integer(width) => integer::integer(array, width, &field.column),
+        Kind::Integer(width) => integer::integer(array, *width, &field.column),
         Kind::Numeric => numeric::numeric(array),
-        Kind::Float(width) => float::float(array, width),
+        Kind::Float(width) => float::float(array, *width),
         Kind::UuidFromText => uuid::from_text(array),
         Kind::UuidFromBinary => uuid::from_binary(array),
         Kind::Date => time::date(array),
         Kind::Timestamp => time::timestamp(array),
-        Kind::JsonFromText { jsonb } => json::from_text(array, jsonb),
-        Kind::JsonFromValue { jsonb } => return json::from_value(field, array, jsonb),
+        Kind::Time => clock::time(array),
+        Kind::TimeTz => clock::timetz(array),
+        Kind::Interval => interval::interval(array),
+        Kind::Inet { cidr } => inet::inet(array, *cidr),
+        Kind::JsonFromText { jsonb } => json::from_text(array, *jsonb, on_nul),
+        Kind::JsonFromValue { jsonb } => return json::from_value(field, array, *jsonb),
         Kind::Bytea => bytes::bytea(array),
+        Kind::Array(kind) => return array::array(field, kind, array, on_nul),
     };
     writer.ok_or_else(|| mismatch(field, array.data_type()))
 }

@@ -35,7 +35,8 @@ pub(crate) fn stored_type(data_type: &DataType) -> Option<DataType> {
         | DataType::FixedSizeList(item, _) => DataType::List(stored_field(item)?),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(stored_field).collect::<Option<Fields>>()?),
         DataType::Map(entries, sorted) => DataType::Map(stored_field(entries)?, *sorted),
-        DataType::Duration(_) | DataType::Union(..) | DataType::RunEndEncoded(..) => return None,
+        DataType::Duration(_) => DataType::Duration(TimeUnit::Microsecond),
+        DataType::Union(..) | DataType::RunEndEncoded(..) => return None,
         plain => plain.clone(),
     })
 }
@@ -72,4 +73,22 @@ pub(super) fn plain(rows: RecordBatch, output: &SchemaRef) -> Result<Rows, DataF
         columns,
         &options,
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::{UnionFields, UnionMode};
+
+    #[test]
+    fn a_type_that_postgresql_has_not_has_no_plain_type_however_deep_it_stands() {
+        let union = DataType::Union(UnionFields::empty(), UnionMode::Sparse);
+        assert_eq!(stored_type(&union), None);
+        assert_eq!(
+            stored_type(&DataType::List(Arc::new(Field::new_list_field(union, true)))),
+            None
+        );
+        let span = DataType::Duration(TimeUnit::Nanosecond);
+        assert_eq!(stored_type(&span), Some(DataType::Duration(TimeUnit::Microsecond)));
+    }
 }

@@ -165,3 +165,10 @@ fn engines_may_be_sent_to_another_thread() {
     });
     assert_eq!(rows.join().unwrap(), ["7"]);
 }
+
+#[tokio::test]
+async fn the_difference_of_two_moments_is_an_interval() {
+    let program = compile("a TIMESTAMP, b TIMESTAMP", &["SELECT a - b AS d FROM records"]);
+    let d = program.output(0).field(0).data_type().clone();
+    assert_eq!(d, DataType::Duration(TimeUnit::Microsecond));
+}

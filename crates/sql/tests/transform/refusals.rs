@@ -145,12 +145,6 @@ fn every_column_needs_a_name_and_only_once() {
 }
 
 #[test]
-fn a_type_that_postgresql_has_not_is_refused() {
-    let schema = "a TIMESTAMP, b TIMESTAMP";
-    assert!(problem(schema, "SELECT a - b AS d FROM records").contains("column d is of type Duration"));
-}
-
-#[test]
 fn all_problems_of_all_tables_are_told_at_once_in_the_config_s_order() {
     let queries = [
         "SELECT idd FROM records",
