@@ -263,7 +263,11 @@ mod tests {
         ));
         assert!(matches!(
             command("aqueduct offsets skip --pipeline users --partition 2 --to 17"),
-            Command::Offsets(Offsets::Skip(SkipOffsets { partition: 2, to: Some(17), .. }))
+            Command::Offsets(Offsets::Skip(SkipOffsets {
+                partition: 2,
+                to: Some(17),
+                ..
+            }))
         ));
         let Command::Simulate(simulate) = command("aqueduct simulate --listen [::1]:0 --fail-every 3 --delay 200ms")
         else {

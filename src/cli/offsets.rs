@@ -31,7 +31,12 @@ enum Door {
     Closed,
 }
 
-async fn ask(settings: &Settings, method: reqwest::Method, path: &str, query: &[(&str, String)]) -> Result<Door, String> {
+async fn ask(
+    settings: &Settings,
+    method: reqwest::Method,
+    path: &str,
+    query: &[(&str, String)],
+) -> Result<Door, String> {
     let Some(address) = settings.daemon.http else {
         return Ok(Door::Closed);
     };
@@ -109,10 +114,21 @@ async fn skip(settings: &Settings, args: &SkipOffsets, log: &Logger) -> Exit {
         },
         Ok(Door::Answered(status, sentence)) => {
             eprintln!("nothing was skipped: {}", sentence.trim_end());
-            return if status.is_client_error() { Exit::BadConfig } else { Exit::Unavailable };
+            return if status.is_client_error() {
+                Exit::BadConfig
+            } else {
+                Exit::Unavailable
+            };
         }
         Ok(Door::Closed) => {
-            let (partition, request) = (args.partition, SkipRequest { partition: args.partition, to, by });
+            let (partition, request) = (
+                args.partition,
+                SkipRequest {
+                    partition: args.partition,
+                    to,
+                    by,
+                },
+            );
             match skip_without_daemon(settings, &args.pipeline, request, log).await {
                 Ok(skipped) => skipped,
                 Err(error) => {

@@ -93,7 +93,10 @@ fn render(status: &Value) -> String {
                 plain(&lost["remedy"]),
             ));
         }
-        if pipeline["ledger"]["uncounted_skips"].as_u64().is_some_and(|num| num > 0) {
+        if pipeline["ledger"]["uncounted_skips"]
+            .as_u64()
+            .is_some_and(|num| num > 0)
+        {
             text.push_str(&format!(
                 "{} records were skipped uncounted, because they were gone: concluded from what is missing\n",
                 plain(&pipeline["ledger"]["lost"]),

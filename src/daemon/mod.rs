@@ -75,10 +75,13 @@ impl RunningPipeline {
         };
         let stopped = |(partition, gauge): (i32, PartitionGauge)| {
             let remedy = gauge.lost.map(|lost| format!("; to go on: {}", lost.remedy));
-            gauge
-                .state
-                .starts_with("stopped")
-                .then(|| format!("partition {partition} has {}{}", gauge.state, remedy.unwrap_or_default()))
+            gauge.state.starts_with("stopped").then(|| {
+                format!(
+                    "partition {partition} has {}{}",
+                    gauge.state,
+                    remedy.unwrap_or_default()
+                )
+            })
         };
         let branches = self.branch_status().into_iter().find_map(parked);
         branches.or_else(|| self.gauges().partitions.into_iter().find_map(stopped))

@@ -193,7 +193,9 @@ impl Positions {
         let skip = skips::skip(&mut session, &key, &request.by, |row, stop| {
             let late = decide(row, stop)?;
             if late.count_from < early.count_from {
-                return Err(SkipError::Refused("the partition was moved back meanwhile; ask again".into()));
+                return Err(SkipError::Refused(
+                    "the partition was moved back meanwhile; ask again".into(),
+                ));
             }
             let loaded = inspector.count_records(partition, early.count_from, late.count_from)?;
             from = row.next_offset;

@@ -29,7 +29,9 @@ impl FromStr for SkipTo {
             "end" => Ok(Self::End),
             _ => match text.parse() {
                 Ok(offset) if offset >= 0 => Ok(Self::Offset(offset)),
-                _ => Err(format!("{text:?} is no offset; give a number from 0 on, `low` or `end`")),
+                _ => Err(format!(
+                    "{text:?} is no offset; give a number from 0 on, `low` or `end`"
+                )),
             },
         }
     }
@@ -88,7 +90,9 @@ pub(super) fn decide(
         });
     }
     if to < low {
-        return Err(format!("offset {to} of {place} is gone: the log begins at {low}; use --to-low"));
+        return Err(format!(
+            "offset {to} of {place} is gone: the log begins at {low}; use --to-low"
+        ));
     }
     if to > last_stable {
         return Err(format!(
@@ -156,8 +160,16 @@ mod tests {
         assert_eq!(ask(50, OLD, (80, 90), SkipTo::Low), done(80, 80, Some(30)));
         assert_eq!(ask(50, OLD, (80, 90), SkipTo::Offset(85)), done(85, 80, Some(30)));
         assert_eq!(ask(50, OLD, (80, 90), SkipTo::End), done(90, 80, Some(30)));
-        assert!(ask(50, OLD, (80, 90), SkipTo::Offset(79)).unwrap_err().contains("begins at 80"));
-        assert!(ask(50, OLD, (80, 90), SkipTo::Offset(91)).unwrap_err().contains("ends at 90"));
+        assert!(
+            ask(50, OLD, (80, 90), SkipTo::Offset(79))
+                .unwrap_err()
+                .contains("begins at 80")
+        );
+        assert!(
+            ask(50, OLD, (80, 90), SkipTo::Offset(91))
+                .unwrap_err()
+                .contains("ends at 90")
+        );
     }
 
     #[test]
@@ -166,7 +178,11 @@ mod tests {
             let refused = ask(50, OLD, (0, 90), to).unwrap_err();
             assert!(refused.contains("would read records twice"), "{refused}");
         }
-        assert!(ask(50, OLD, (0, 90), SkipTo::Offset(50)).unwrap_err().contains("already"));
+        assert!(
+            ask(50, OLD, (0, 90), SkipTo::Offset(50))
+                .unwrap_err()
+                .contains("already")
+        );
         assert_eq!(ask(50, OLD, (0, 90), SkipTo::Offset(51)), done(51, 50, Some(0)));
     }
 

@@ -98,7 +98,11 @@ impl Ledger {
                 "produced {produced} but consumed {} + pending {}{}",
                 counts.consumed,
                 self.pending,
-                if self.lost > 0 { format!(" + lost {}", self.lost) } else { String::new() }
+                if self.lost > 0 {
+                    format!(" + lost {}", self.lost)
+                } else {
+                    String::new()
+                }
             )),
             _ => None,
         }
@@ -120,7 +124,8 @@ impl UncountedSkips {
         match self {
             Self { num_skips: 0, .. } => 0,
             Self {
-                num_offsets: Some(most), ..
+                num_offsets: Some(most),
+                ..
             } => num_missing.min(*most),
             Self { num_offsets: None, .. } => num_missing,
         }

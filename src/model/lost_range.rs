@@ -182,7 +182,10 @@ mod tests {
     #[test]
     fn each_loss_names_its_range_and_the_command_that_leads_on() {
         let retention = LostRange::of_position(&key(), 4, 9, 20).unwrap();
-        assert_eq!((retention.from, retention.to, retention.reason), (4, Some(8), Loss::Retention));
+        assert_eq!(
+            (retention.from, retention.to, retention.reason),
+            (4, Some(8), Loss::Retention)
+        );
         assert_eq!(
             retention.remedy,
             "aqueduct offsets skip --pipeline p --partition 2 --to-low"
@@ -191,7 +194,11 @@ mod tests {
         assert_eq!((log_end.from, log_end.to, log_end.reason), (30, None, Loss::LogEnd));
         assert!(log_end.remedy.ends_with(" --partition 2 --to 20"), "{}", log_end.remedy);
         let absent = LostRange::topic_absent(&key(), 3);
-        assert!(absent.remedy.starts_with("create the topic again, then: aqueduct offsets skip"));
+        assert!(
+            absent
+                .remedy
+                .starts_with("create the topic again, then: aqueduct offsets skip")
+        );
         assert_eq!(absent.offsets(), "offsets from 3 on (to: unknown)");
     }
 

@@ -80,7 +80,11 @@ impl PipelineStatus {
                 ledger: None,
                 gap: None,
                 partitions: Vec::new(),
-                lost: live.partitions.values().filter_map(|gauge| gauge.lost.clone()).collect(),
+                lost: live
+                    .partitions
+                    .values()
+                    .filter_map(|gauge| gauge.lost.clone())
+                    .collect(),
                 source_at_end: None,
                 unreadable: Some(chain(error.as_ref())),
                 branches,

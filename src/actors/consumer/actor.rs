@@ -91,7 +91,10 @@ impl Consumer {
     }
 
     fn claimed(&mut self, partition: i32, ticket: u64, claimed: Claimed) {
-        let awaited = self.partitions.get(&partition).is_some_and(|state| state.awaits(ticket));
+        let awaited = self
+            .partitions
+            .get(&partition)
+            .is_some_and(|state| state.awaits(ticket));
         if !awaited || self.is_stopping {
             return;
         }
@@ -134,7 +137,8 @@ impl Consumer {
     }
 
     fn stop_partition(&mut self, partition: i32, lost: Box<LostRange>) {
-        let known = matches!(self.partitions.get(&partition), Some(Partition::Stopped { lost: known, .. }) if *known == lost);
+        let known =
+            matches!(self.partitions.get(&partition), Some(Partition::Stopped { lost: known, .. }) if *known == lost);
         if !known {
             slog::error!(self.life.log(), "the partition has stopped";
                 "partition" => partition, "lost" => lost.offsets(), "reason" => &lost.found, "remedy" => &lost.remedy);

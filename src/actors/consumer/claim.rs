@@ -46,12 +46,7 @@ impl Claimant<'_> {
         claimed
     }
 
-    fn try_claim(
-        &mut self,
-        partition: i32,
-        if_led_on: bool,
-        unwanted: &Cancel,
-    ) -> Result<Option<Claimed>, ClaimError> {
+    fn try_claim(&mut self, partition: i32, if_led_on: bool, unwanted: &Cancel) -> Result<Option<Claimed>, ClaimError> {
         let spec = &self.settings.spec;
         let key = PartitionKey {
             pipeline: spec.pipeline.clone(),
@@ -149,7 +144,11 @@ mod tests {
         let at_end = |last_stable| LostRange::of_position(&key, 80, 0, last_stable);
         assert_eq!(standing(None, at_end(50)), at_end(50));
         assert_eq!(standing(at_end(50), at_end(60)), at_end(50));
-        assert_eq!(standing(at_end(50), at_end(90)), at_end(50), "80 lies within the log again");
+        assert_eq!(
+            standing(at_end(50), at_end(90)),
+            at_end(50),
+            "80 lies within the log again"
+        );
         assert_eq!(standing(at_end(50), at_end(40)), at_end(40));
         let retention = LostRange::of_position(&key, 80, 85, 90);
         assert_eq!(standing(at_end(50), retention.clone()), retention);

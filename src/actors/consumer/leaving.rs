@@ -31,7 +31,9 @@ impl Leaving {
     /// are answered.
     pub(super) fn forget(&mut self, partitions: &[i32]) {
         for revocation in &mut self.0 {
-            revocation.partitions.retain(|partition| !partitions.contains(partition));
+            revocation
+                .partitions
+                .retain(|partition| !partitions.contains(partition));
             revocation
                 .in_flight
                 .retain(|(partition, _), _| !partitions.contains(partition));

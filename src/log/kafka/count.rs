@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
-    consumer::Consumer,
-    error::KafkaError,
-    types::RDKafkaErrorCode as Code,
+    Message, Offset, TopicPartitionList, consumer::Consumer, error::KafkaError, types::RDKafkaErrorCode as Code,
 };
 use tokio::time::Instant;
 
@@ -27,7 +24,13 @@ const OPERATION: &str = "count records";
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// How many records a `read_committed` reader finds from `from` on and before `to`, which must lie within the log.
-pub(super) fn records(clients: &Clients, spec: &TopicSpec, partition: i32, from: i64, to: i64) -> Result<u64, LogError> {
+pub(super) fn records(
+    clients: &Clients,
+    spec: &TopicSpec,
+    partition: i32,
+    from: i64,
+    to: i64,
+) -> Result<u64, LogError> {
     if from >= to {
         return Ok(0);
     }
