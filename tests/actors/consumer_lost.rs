@@ -81,7 +81,10 @@ fn a_topic_that_was_made_again_stops_the_partition_with_a_sentence_and_its_batch
             let state = scene.state(0);
             state.starts_with("stopped: topic people was deleted and created again")
         };
-        until("it stops, or a batch comes", || has_stopped() || scene.batches.len() > 0).await;
+        until("it stops, or a batch comes", || {
+            has_stopped() || scene.batches.len() > 0
+        })
+        .await;
         // What is read of the new topic goes nowhere, or is refused by its identity.
         if scene.batches.len() > 0 {
             let batch = scene.batches.take();
