@@ -30,6 +30,9 @@ pub enum Command {
     Simulate(Simulate),
     /// Tell the running daemon to try what is parked, now
     Resume(Resume),
+    /// Show where each partition stands, or lead one on past records that are lost
+    #[command(subcommand)]
+    Offsets(Offsets),
 }
 
 /// Which configuration.
@@ -131,6 +134,62 @@ pub struct Resume {
     pub pipeline: Option<String>,
 }
 
+/// `aqueduct offsets`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Offsets {
+    /// Show where each partition stands, who has it, and what it has lost
+    Show(ShowOffsets),
+    /// Lead a partition on at a later offset; what lies between is not loaded, and the ledger says so
+    Skip(SkipOffsets),
+}
+
+impl Offsets {
+    pub(super) fn file(&self) -> &ConfigFile {
+        match self {
+            Self::Show(args) => &args.file,
+            Self::Skip(args) => &args.file,
+        }
+    }
+}
+
+/// `aqueduct offsets show`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ShowOffsets {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: ConfigFile,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `aqueduct offsets skip`
+#[derive(Clone, Debug, ClapArgs)]
+#[command(group = clap::ArgGroup::new("target").required(true).args(["to", "to_low", "to_end"]))]
+pub struct SkipOffsets {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: ConfigFile,
+    /// The pipeline
+    #[arg(long)]
+    pub pipeline: String,
+    /// The partition of its topic
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    pub partition: i32,
+    /// Go on at this offset
+    #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
+    pub to: Option<i64>,
+    /// Go on at the first offset that the log holds
+    #[arg(long)]
+    pub to_low: bool,
+    /// Go on at the end of the log
+    #[arg(long)]
+    pub to_end: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Reads the command line, the program's name first. `Err` is a request for help or the version as well as wrong usage:
 /// print it with [`clap::Error::print`] and exit with [`exit_code`].
 pub fn parse(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Args, clap::Error> {
@@ -198,6 +257,18 @@ mod tests {
             command("aqueduct resume users"),
             Command::Resume(Resume { pipeline: Some(_), .. })
         ));
+        assert!(matches!(
+            command("aqueduct offsets show --json"),
+            Command::Offsets(Offsets::Show(ShowOffsets { json: true, .. }))
+        ));
+        assert!(matches!(
+            command("aqueduct offsets skip --pipeline users --partition 2 --to 17"),
+            Command::Offsets(Offsets::Skip(SkipOffsets {
+                partition: 2,
+                to: Some(17),
+                ..
+            }))
+        ));
         let Command::Simulate(simulate) = command("aqueduct simulate --listen [::1]:0 --fail-every 3 --delay 200ms")
         else {
             panic!("simulate is simulate")
@@ -217,6 +288,10 @@ mod tests {
             "aqueduct run --twice",
             "aqueduct demo --records 0",
             "aqueduct demo --records x",
+            "aqueduct offsets",
+            "aqueduct offsets skip --pipeline p --partition 0",
+            "aqueduct offsets skip --pipeline p --partition 0 --to-low --to-end",
+            "aqueduct offsets skip --pipeline p --to-low",
         ] {
             assert_eq!(code(wrong), 64, "{wrong}");
         }

@@ -4,7 +4,7 @@ use slog::Logger;
 
 use super::{
     args::{Args, Command, ConfigFile},
-    check, migrate, run, simulate, status,
+    check, migrate, offsets, run, simulate, status,
 };
 use crate::{
     config::{self, Environment, Loaded, Problem},
@@ -33,6 +33,11 @@ pub fn execute(args: Args) -> Exit {
         }),
         Command::Resume(args) => with_config(&args.file, |loaded| {
             Ok(block_on(status::resume(&loaded.settings, args.pipeline.as_deref())))
+        }),
+        Command::Offsets(args) => with_config(args.file(), |loaded| {
+            Ok(logged(&loaded, async |log| {
+                offsets::offsets(&loaded.settings, &args, &log).await
+            }))
         }),
         Command::Migrate(args) => with_config(&args.file, |loaded| {
             Ok(logged(&loaded, async |log| {

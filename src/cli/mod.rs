@@ -4,6 +4,7 @@ pub mod args;
 mod check;
 mod execute;
 mod migrate;
+mod offsets;
 mod run;
 mod simulate;
 mod status;

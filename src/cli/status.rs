@@ -82,6 +82,26 @@ fn render(status: &Value) -> String {
             let numbers = names.map(|name| ledger.get(name).and_then(Value::as_u64).map_or("-".into(), thousands));
             text.push_str(&format!("{}\n", table(&names, [numbers.to_vec()])));
         }
+        for lost in pipeline["lost"].as_array().into_iter().flatten() {
+            text.push_str(&format!(
+                "PARTITION {} HAS STOPPED: {}\n  topic {}, offsets {} to {}\n  to go on: {}\n",
+                plain(&lost["partition"]),
+                plain(&lost["found"]),
+                plain(&lost["topic"]),
+                plain(&lost["from"]),
+                lost["to"].as_i64().map_or("unknown".into(), |to| to.to_string()),
+                plain(&lost["remedy"]),
+            ));
+        }
+        if pipeline["ledger"]["uncounted_skips"]
+            .as_u64()
+            .is_some_and(|num| num > 0)
+        {
+            text.push_str(&format!(
+                "{} records were skipped uncounted, because they were gone: concluded from what is missing\n",
+                plain(&pipeline["ledger"]["lost"]),
+            ));
+        }
         if let Some(gap) = pipeline["gap"].as_str() {
             text.push_str(&format!("THE LEDGER HAS A GAP: {gap}\n"));
         }

@@ -1,7 +1,9 @@
 //! A running daemon: what is started before the branches, the branches, and what is read from outside of them.
 
 mod building;
+mod positions;
 mod probe;
+mod skipping;
 mod watchdog;
 
 use std::sync::{Arc, Mutex};
@@ -11,11 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     building::{Program, StartError, compile},
+    positions::{PartitionPosition, Positions, SkipError, SkipRequest, Skipped},
     probe::{PartitionLag, PipelineReport, Probe},
+    skipping::SkipTo,
     watchdog::feed_watchdog,
 };
 use crate::{
-    config::settings::Settings,
+    config::settings::{Pipeline, Settings},
     store::{ConnectInfo, embedded::EmbeddedPostgres},
     supervision::{BoxError, BranchHandle, BranchState, BranchStatus, Root, RootOutcome},
     telemetry::{Gauges, GaugesSnapshot, PartitionGauge},
@@ -45,6 +49,7 @@ pub struct RunningPipeline {
     branches: Vec<BranchHandle>,
     gauges: Arc<Gauges>,
     probe: Mutex<Probe>,
+    positions: Positions,
 }
 
 impl RunningPipeline {
@@ -69,10 +74,14 @@ impl RunningPipeline {
             _ => None,
         };
         let stopped = |(partition, gauge): (i32, PartitionGauge)| {
-            gauge
-                .state
-                .starts_with("stopped")
-                .then(|| format!("partition {partition} has {}", gauge.state))
+            let remedy = gauge.lost.map(|lost| format!("; to go on: {}", lost.remedy));
+            gauge.state.starts_with("stopped").then(|| {
+                format!(
+                    "partition {partition} has {}{}",
+                    gauge.state,
+                    remedy.unwrap_or_default()
+                )
+            })
         };
         let branches = self.branch_status().into_iter().find_map(parked);
         branches.or_else(|| self.gauges().partitions.into_iter().find_map(stopped))
@@ -81,6 +90,24 @@ impl RunningPipeline {
     /// Tries parked branches at once.
     pub fn resume(&self) {
         self.branches.iter().for_each(BranchHandle::resume);
+    }
+
+    /// Where its partitions stand. Blocks for milliseconds, or up to some seconds in an outage.
+    pub fn positions(&self) -> Result<Vec<PartitionPosition>, BoxError> {
+        let mut positions = self.positions.show()?;
+        let live = self.gauges().partitions;
+        for position in &mut positions {
+            let owned = live.get(&position.partition).filter(|gauge| gauge.owned);
+            if let Some(gauge) = owned.filter(|_| position.lost.is_none()) {
+                position.state.clone_from(&gauge.state);
+            }
+        }
+        Ok(positions)
+    }
+
+    /// Leads a partition on, past records that are not loaded. Its owner, in whichever daemon, finds out by itself.
+    pub fn skip(&self, request: &SkipRequest) -> Result<Skipped, SkipError> {
+        self.positions.skip(request)
     }
 
     /// Its live numbers.
@@ -95,6 +122,18 @@ impl RunningPipeline {
             .unwrap_or_else(|poisoned| poisoned.into_inner())
             .read()
     }
+}
+
+/// The positions of all pipelines without a running daemon. The embedded server, if there is one, ends with the second part.
+pub async fn positions(
+    settings: &Settings,
+    log: &Logger,
+) -> Result<(Vec<Positions>, Option<EmbeddedPostgres>), StartError> {
+    // The log first: an embedded one is locked while a daemon runs, whose server must not be touched.
+    let kafka_or_file = building::open_log(settings, log).await?;
+    let (connect, server) = building::connect_info(settings, log).await?;
+    let of = |pipeline: &Arc<Pipeline>| Positions::of(pipeline, connect.clone(), kafka_or_file.clone());
+    Ok((settings.pipelines.iter().map(of).collect(), server))
 }
 
 impl Daemon {
@@ -125,6 +164,7 @@ impl Daemon {
                 branches,
                 gauges: wiring.gauges.clone(),
                 probe: Mutex::new(Probe::new(&wiring)),
+                positions: Positions::new(&wiring),
             }));
         }
         Ok(Self {

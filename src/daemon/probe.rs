@@ -7,12 +7,12 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{RunningPipeline, building::LOOK};
+use super::{RunningPipeline, building::LOOK, positions};
 use crate::{
     api::{http::HttpSource, pagination::Next},
     log::{Inspector, Log, TopicSpec},
-    model::Ledger,
-    store::{ConnectInfo, Session, ledger, offsets},
+    model::{Ledger, LostRange},
+    store::{ConnectInfo, Session, ledger, skips},
     supervision::BoxError,
     topology::Wiring,
 };
@@ -46,6 +46,9 @@ pub struct PipelineReport {
     pub gap: Option<String>,
     /// Its partitions.
     pub partitions: Vec<PartitionLag>,
+    /// What its partitions have lost, and how a person leads them on.
+    #[serde(default)]
+    pub lost: Vec<LostRange>,
     /// Whether every shard of the source is at its end (for now).
     pub source_at_end: bool,
     /// Whether everything in the topic is settled.
@@ -123,34 +126,30 @@ impl Probe {
             })
         };
         let source_at_end = self.source.as_ref().is_none_or(at_end);
-        let bounds = (0..inspector.num_partitions()?)
-            .map(|partition| Ok((partition, inspector.bounds(partition)?)))
-            .collect::<Result<Vec<_>, BoxError>>()?;
+        let topic = positions::look(inspector.as_ref())?;
         let session = match &mut self.session {
             Some(session) => session,
             None => self.session.insert(Session::connect(&self.connect, "probe")?),
         };
-        let known = offsets::read_all(session, &self.spec.pipeline)?;
+        let known = positions::rows(session, &self.spec)?;
+        let lost = positions::lost(session, &self.spec, &known, topic.as_ref())?;
         let (records, tables) = ledger::read(session, &self.spec.pipeline)?;
-        let partitions: Vec<PartitionLag> = bounds
+        let uncounted = skips::uncounted(session, &self.spec.pipeline)?;
+        let lag = |topic: &positions::Topic, (partition, bounds): (i32, &crate::log::Bounds)| {
+            let state = known.iter().find(|state| state.key.partition == partition);
+            PartitionLag {
+                partition,
+                next_offset: state.map(|state| state.next_offset),
+                end_offset: bounds.last_stable,
+                lag: topic.lag(partition, state).unwrap_or(0),
+                owner: state.map(|state| state.owner.clone()),
+            }
+        };
+        let partitions: Vec<PartitionLag> = topic
             .iter()
-            .map(|(partition, bounds)| {
-                let state = known
-                    .iter()
-                    .find(|state| state.key.partition == *partition && *state.key.topic == *self.spec.topic);
-                let next_offset = state.map(|state| state.next_offset);
-                let lag = bounds.last_stable - next_offset.unwrap_or(bounds.low);
-                let owner = state.map(|state| state.owner.clone());
-                PartitionLag {
-                    partition: *partition,
-                    next_offset,
-                    end_offset: bounds.last_stable,
-                    lag,
-                    owner,
-                }
-            })
+            .flat_map(|topic| (0..).zip(&topic.bounds).map(|found| lag(topic, found)))
             .collect();
-        let drained = partitions.iter().all(|partition| partition.lag == 0);
+        let drained = lost.is_empty() && partitions.iter().all(|partition| partition.lag == 0);
         let sum = |of: fn(&crate::model::CursorRecord) -> u64| {
             self.source.as_ref().map(|_| {
                 cursors
@@ -162,19 +161,26 @@ impl Probe {
         };
         let (fetched, produced): (Option<u64>, Option<u64>) =
             (sum(|cursor| cursor.fetched), sum(|cursor| cursor.produced));
-        let pending = match produced {
+        let num_offsets: u64 = partitions
+            .iter()
+            .map(|partition| u64::try_from(partition.lag).unwrap_or(0))
+            .sum();
+        let missing = produced.map(|produced| produced.saturating_sub(records.consumed));
+        let pending = match missing {
             _ if drained => 0,
-            Some(produced) => produced.saturating_sub(records.consumed),
-            None => partitions
-                .iter()
-                .map(|partition| u64::try_from(partition.lag).unwrap_or(0))
-                .sum(),
+            // What was skipped uncounted is missing, too; no more records are to come than there are offsets.
+            Some(missing) if uncounted.num_skips > 0 => missing.min(num_offsets),
+            Some(missing) => missing,
+            None => num_offsets,
         };
+        let lost_records = uncounted.account_for(missing.unwrap_or(0).saturating_sub(pending));
         let ledger = Ledger {
             fetched,
             produced,
             records,
             pending,
+            lost: lost_records,
+            uncounted_skips: uncounted.num_skips,
             tables,
         };
         let gap = self.standing_gap(ledger.gap().filter(|_| drained && source_at_end));
@@ -183,6 +189,7 @@ impl Probe {
             ledger,
             gap,
             partitions,
+            lost,
             source_at_end,
             drained,
         })

@@ -35,6 +35,12 @@ pub enum LogError {
         /// A sentence with the remedy.
         problem: String,
     },
+    /// The records' topic does not exist, or no longer.
+    #[error("topic {topic} does not exist any more; create it, or restart the pipeline, which creates it")]
+    Gone {
+        /// The topic.
+        topic: String,
+    },
     /// A record of a page is larger than the topic takes.
     #[error("record {record} of page {page} is larger than the topic takes")]
     RecordTooLarge {
@@ -63,7 +69,7 @@ impl LogError {
     /// What to do about it.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::Open { .. } | Self::Mismatch { .. } => Verdict::Fail,
+            Self::Open { .. } | Self::Mismatch { .. } | Self::Gone { .. } => Verdict::Fail,
             Self::Call { verdict, .. } => *verdict,
             Self::RecordTooLarge { .. } => Verdict::Reject,
             Self::Lost { .. } | Self::Cancelled { .. } => Verdict::Lost,

@@ -222,7 +222,7 @@ pub struct Bounds {
 
 /// Answers questions about a pipeline's topics. Calls take milliseconds, or up to 5 s when the log is away.
 pub trait Inspector: Send + Sync {
-    /// The identity of the records' topic.
+    /// The identity of the records' topic; [`LogError::Gone`] where there is none.
     fn topic_id(&self) -> Result<TopicId, LogError>;
 
     /// The number of partitions of the records' topic.
@@ -230,6 +230,12 @@ pub trait Inspector: Send + Sync {
 
     /// The bounds of one partition of the records' topic.
     fn bounds(&self, partition: i32) -> Result<Bounds, LogError>;
+
+    /// How many committed records lie from offset `from` on and before `to`, both within the bounds. Reads all of them, unless
+    /// the log knows without: as a default, each offset is a record.
+    fn count_records(&self, _partition: i32, from: i64, to: i64) -> Result<u64, LogError> {
+        Ok(u64::try_from(to - from).unwrap_or(0))
+    }
 
     /// The committed cursors of all shards, for the ledger.
     fn cursors(&self) -> Result<Vec<(ShardId, Option<CursorRecord>)>, LogError>;

@@ -57,7 +57,7 @@ impl std::ops::AddAssign for RowCounts {
 }
 
 /// A pipeline's ledger: `fetched = produced`, `consumed = applied + filtered + dead + skipped`,
-/// `produced = consumed + pending`, and `pending = 0` at the end.
+/// `produced = consumed + pending + lost`, and `pending = 0` at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// Records that the source served; `None` where aqueduct does not fetch (`kind = "none"`).
@@ -69,6 +69,13 @@ pub struct Ledger {
     pub records: RecordCounts,
     /// Records in the topic that are not yet consumed.
     pub pending: u64,
+    /// Records that nobody could count, because they were gone when an operator skipped them: what is missing between
+    /// `produced` and `consumed`, as far as the skips account for it. Exact when nothing is pending.
+    #[serde(default)]
+    pub lost: u64,
+    /// How many skips hold such records. While it is not 0, `lost` is concluded, not counted.
+    #[serde(default)]
+    pub uncounted_skips: u64,
     /// Row counters by table.
     pub tables: std::collections::BTreeMap<String, RowCounts>,
 }
@@ -87,11 +94,40 @@ impl Ledger {
             (Some(fetched), Some(produced)) if fetched != produced => {
                 Some(format!("fetched {fetched} but produced {produced}"))
             }
-            (_, Some(produced)) if produced != counts.consumed + self.pending => Some(format!(
-                "produced {produced} but consumed {} + pending {}",
-                counts.consumed, self.pending
+            (_, Some(produced)) if produced != counts.consumed + self.pending + self.lost => Some(format!(
+                "produced {produced} but consumed {} + pending {}{}",
+                counts.consumed,
+                self.pending,
+                if self.lost > 0 {
+                    format!(" + lost {}", self.lost)
+                } else {
+                    String::new()
+                }
             )),
             _ => None,
+        }
+    }
+}
+
+/// Skips of ranges that were gone, over all partitions of a pipeline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UncountedSkips {
+    /// How many.
+    pub num_skips: u64,
+    /// Offsets in their ranges: at least as many as records. `None` where not even that is known.
+    pub num_offsets: Option<u64>,
+}
+
+impl UncountedSkips {
+    /// How many of the records that were produced and not consumed the skips account for.
+    pub fn account_for(&self, num_missing: u64) -> u64 {
+        match self {
+            Self { num_skips: 0, .. } => 0,
+            Self {
+                num_offsets: Some(most),
+                ..
+            } => num_missing.min(*most),
+            Self { num_offsets: None, .. } => num_missing,
         }
     }
 }
@@ -136,5 +172,21 @@ mod tests {
                 .gap()
                 .is_some_and(|gap| gap.contains("produced 10"))
         );
+    }
+    #[test]
+    fn a_skip_accounts_for_no_more_records_than_its_range_had_offsets() {
+        let skips = |num_skips, num_offsets| UncountedSkips { num_skips, num_offsets };
+        assert_eq!(skips(0, Some(0)).account_for(5), 0);
+        assert_eq!(skips(1, Some(8)).account_for(5), 5);
+        assert_eq!(skips(1, Some(8)).account_for(9), 8);
+        assert_eq!(skips(2, None).account_for(9), 9);
+        let ledger = Ledger {
+            lost: 2,
+            uncounted_skips: 1,
+            ..ledger(10, 10, 8, 8, 0)
+        };
+        assert_eq!(ledger.gap(), None);
+        let gap = Ledger { lost: 1, ..ledger }.gap().unwrap();
+        assert_eq!(gap, "produced 10 but consumed 8 + pending 0 + lost 1");
     }
 }

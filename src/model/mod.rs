@@ -2,6 +2,7 @@
 
 mod cursor;
 mod ledger;
+mod lost_range;
 mod page;
 mod position;
 mod record;
@@ -9,7 +10,8 @@ mod rejected;
 mod verdict;
 
 pub use cursor::{CursorRecord, ShardId};
-pub use ledger::{Ledger, RecordCounts, RowCounts};
+pub use ledger::{Ledger, RecordCounts, RowCounts, UncountedSkips};
+pub use lost_range::{Loss, LostRange};
 pub use page::{IngestReject, Page, PageRecord};
 pub use position::{PartitionKey, Position, TopicId};
 pub use record::{Header, LogRecord};

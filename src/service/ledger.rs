@@ -31,6 +31,10 @@ pub fn render(report: &PipelineReport) -> String {
         );
     }
     let verdict = match &report.gap {
+        None if ledger.uncounted_skips > 0 => format!(
+            "the ledger adds up with {} records that were skipped uncounted, because they were gone",
+            thousands(ledger.lost)
+        ),
         None => "the ledger adds up".to_owned(),
         Some(gap) => format!("THE LEDGER HAS A GAP: {gap}"),
     };

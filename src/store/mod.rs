@@ -15,7 +15,9 @@ pub mod offsets;
 pub mod schema;
 mod server_error;
 mod session;
+pub mod skips;
 mod sqlstate;
+pub mod stops;
 mod types;
 mod verdicts;
 

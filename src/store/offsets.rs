@@ -111,6 +111,22 @@ struct Row {
 }
 
 impl Row {
+    fn state(self) -> PartitionState {
+        PartitionState {
+            counts: self.counts(),
+            key: PartitionKey {
+                pipeline: self.pipeline.into(),
+                topic: self.topic.into(),
+                partition: self.partition,
+            },
+            topic_id: self.topic_id.into(),
+            epoch: self.epoch,
+            next_offset: self.next_offset,
+            owner: self.owner,
+            updated_at: self.updated_at,
+        }
+    }
+
     fn counts(&self) -> RecordCounts {
         RecordCounts {
             consumed: self.consumed.max(0).cast_unsigned(),
@@ -145,7 +161,7 @@ pub fn claim(
     }
 }
 
-const LOCK_NOT_AVAILABLE: &str = "55P03";
+pub(super) const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 fn try_claim(
     session: &mut Session,
@@ -199,7 +215,7 @@ struct Ended {
 }
 
 /// Ends the session that holds the partition's row, if it is one of aqueduct's; the count of those that were told to end.
-fn end_holder(session: &mut Session, key: &PartitionKey) -> Result<usize, StoreError> {
+pub(super) fn end_holder(session: &mut Session, key: &PartitionKey) -> Result<usize, StoreError> {
     // The row itself names the transaction that is changing it (`xmax`), so no innocent session can be meant.
     let end = "SELECT pg_terminate_backend(activity.pid) AS ended \
                FROM aqueduct.offsets AS held JOIN pg_stat_activity AS activity ON activity.backend_xid = held.xmax \
@@ -259,21 +275,24 @@ pub fn advance(session: &mut Session, fence: &Fence, next: i64, counts: &RecordC
 /// Waits for an old COMMIT that is still in flight: a plain SELECT would read the value before it. Call it outside the
 /// transaction whose fate is asked for.
 pub fn decide(session: &mut Session, fence: &Fence, next: i64) -> Result<Decision, StoreError> {
-    let row: Option<Row> = table::table
-        .filter(table::pipeline.eq(&*fence.key.pipeline))
-        .filter(table::topic.eq(&*fence.key.topic))
-        .filter(table::partition.eq(fence.key.partition))
-        .for_update()
-        .select(Row::as_select())
-        .first(session.conn())
-        .optional()
-        .map_err(|error| session.keep_failed("read the fence", &fence.key, error))?;
-    let Some(row) = row else {
+    let Some(row) = lock(session, &fence.key)? else {
         return Ok(Decision::Impossible {
             found: String::from("the partition's row is gone"),
         });
     };
-    Ok(judge(fence, next, row.epoch, row.topic_id.into(), row.next_offset))
+    Ok(judge(fence, next, row.epoch, row.topic_id, row.next_offset))
+}
+
+/// Reads a partition's row and holds it to the end of the caller's transaction, if there is one.
+pub(super) fn lock(session: &mut Session, key: &PartitionKey) -> Result<Option<PartitionState>, StoreError> {
+    let row: Option<Row> = table::table
+        .find((&*key.pipeline, &*key.topic, key.partition))
+        .for_update()
+        .select(Row::as_select())
+        .first(session.conn())
+        .optional()
+        .map_err(|error| session.keep_failed("read the fence", key, error))?;
+    Ok(row.map(Row::state))
 }
 
 fn judge(fence: &Fence, next: i64, epoch: i64, topic_id: TopicId, at: i64) -> Decision {
@@ -307,20 +326,7 @@ pub fn read_all(session: &mut Session, pipeline: &str) -> Result<Vec<PartitionSt
         .select(Row::as_select())
         .load(session.conn())
         .map_err(|error| session.keep_failed("read offsets", pipeline, error))?;
-    let state = |row: Row| PartitionState {
-        counts: row.counts(),
-        key: PartitionKey {
-            pipeline: row.pipeline.into(),
-            topic: row.topic.into(),
-            partition: row.partition,
-        },
-        topic_id: row.topic_id.into(),
-        epoch: row.epoch,
-        next_offset: row.next_offset,
-        owner: row.owner,
-        updated_at: row.updated_at,
-    };
-    Ok(rows.into_iter().map(state).collect())
+    Ok(rows.into_iter().map(Row::state).collect())
 }
 
 #[cfg(test)]

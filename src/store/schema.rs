@@ -54,5 +54,37 @@ pub mod aqueduct {
         }
     }
 
-    diesel::allow_tables_to_appear_in_same_query!(dead_letters, offsets, row_counts,);
+    diesel::table! {
+        aqueduct.skips (id) {
+            id -> Int8,
+            pipeline -> Text,
+            topic -> Text,
+            partition -> Int4,
+            topic_id -> Uuid,
+            skipped_from -> Int8,
+            new_topic_id -> Uuid,
+            skipped_to -> Int8,
+            num_records -> Int8,
+            num_uncounted_offsets -> Nullable<Int8>,
+            reason -> Text,
+            skipped_by -> Text,
+            skipped_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        aqueduct.stops (pipeline, topic, partition) {
+            pipeline -> Text,
+            topic -> Text,
+            partition -> Int4,
+            reason -> Text,
+            lost_from -> Int8,
+            lost_to -> Nullable<Int8>,
+            log_end -> Nullable<Int8>,
+            found -> Text,
+            stopped_at -> Timestamptz,
+        }
+    }
+
+    diesel::allow_tables_to_appear_in_same_query!(dead_letters, offsets, row_counts, skips, stops,);
 }

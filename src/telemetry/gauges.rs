@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::CursorRecord;
+use crate::model::{CursorRecord, LostRange};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -50,6 +50,9 @@ pub struct PartitionGauge {
     pub epoch: i64,
     /// Everything below is settled.
     pub next_offset: i64,
+    /// Why it has stopped, and what leads on.
+    #[serde(default)]
+    pub lost: Option<LostRange>,
 }
 
 /// All of it at one moment.
@@ -118,6 +121,7 @@ impl Gauges {
             state: "reading".into(),
             epoch,
             next_offset,
+            lost: None,
         };
         lock(&self.partitions).insert(partition, gauge);
     }
@@ -128,6 +132,16 @@ impl Gauges {
         let gauge = partitions.entry(partition).or_default();
         gauge.owned = owned;
         gauge.state = state.into();
+        gauge.lost = None;
+    }
+
+    /// A partition's position is lost.
+    pub fn partition_stopped(&self, lost: &LostRange) {
+        let mut partitions = lock(&self.partitions);
+        let gauge = partitions.entry(lost.partition).or_default();
+        gauge.owned = true;
+        gauge.state = format!("stopped: {}", lost.found);
+        gauge.lost = Some(lost.clone());
     }
 
     /// A batch is settled.

@@ -1,5 +1,6 @@
 //! The daemon's door: the dashboard's and the CLI's questions over HTTP, on the loopback unless told otherwise.
 
+mod offsets;
 mod status;
 
 use std::{io, net::SocketAddr, sync::Arc};
@@ -21,6 +22,8 @@ pub fn open(address: SocketAddr, pipelines: &[Arc<RunningPipeline>]) -> io::Resu
             .route("/healthz", web::get().to(healthz))
             .route("/status", web::get().to(status))
             .route("/resume", web::post().to(resume))
+            .route("/offsets", web::get().to(offsets::show))
+            .route("/offsets/skip", web::post().to(offsets::skip))
     };
     let server = HttpServer::new(app)
         .workers(1)

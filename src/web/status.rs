@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     daemon::{PartitionLag, RunningPipeline},
-    model::Ledger,
+    model::{Ledger, LostRange},
     supervision::{BranchStatus, chain},
     telemetry::GaugesSnapshot,
 };
@@ -33,6 +33,8 @@ pub struct PipelineStatus {
     pub gap: Option<String>,
     /// Lag by partition.
     pub partitions: Vec<PartitionLag>,
+    /// What partitions have lost: they have stopped, and wait for a person.
+    pub lost: Vec<LostRange>,
     /// Whether every shard of the source is at its end for now.
     pub source_at_end: Option<bool>,
     /// Why the ledger cannot be read.
@@ -67,6 +69,7 @@ impl PipelineStatus {
                 ledger: Some(report.ledger),
                 gap: report.gap,
                 partitions: report.partitions,
+                lost: report.lost,
                 source_at_end: Some(report.source_at_end),
                 unreadable: None,
                 branches,
@@ -77,6 +80,11 @@ impl PipelineStatus {
                 ledger: None,
                 gap: None,
                 partitions: Vec::new(),
+                lost: live
+                    .partitions
+                    .values()
+                    .filter_map(|gauge| gauge.lost.clone())
+                    .collect(),
                 source_at_end: None,
                 unreadable: Some(chain(error.as_ref())),
                 branches,

@@ -7,7 +7,7 @@ use aqueduct::{
     actors::consumer::{Consumer, ConsumerSettings, Routes},
     config::settings::Batch,
     messages::{Refused, Settled, Transform},
-    model::{PartitionKey, RecordCounts, TopicId},
+    model::{PartitionKey, RecordCounts},
     store::offsets::{self, Fence, PartitionState},
     supervision::Placement,
     telemetry::Gauges,
@@ -35,6 +35,20 @@ pub struct Scene {
 impl Scene {
     pub async fn new() -> Self {
         Self::with_log(ScriptedLog::new()).await
+    }
+
+    /// Partition 0 has a hundred records; two batches of it are unsettled.
+    pub async fn at_work() -> Self {
+        let scene = Self::new().await;
+        scene.log.assign(0, 100);
+        scene.until_batches(2).await;
+        scene
+    }
+
+    /// The group takes partition 0 away; what is in flight is drained.
+    pub async fn let_go_of_0(&self) {
+        self.log.revoke(0, false);
+        self.until_state(0, "with another consumer").await;
     }
 
     pub async fn with_log(log: ScriptedLog) -> Self {
@@ -99,7 +113,7 @@ fn partition(pending: &Pending<Transform>) -> i32 {
 }
 
 /// Claims the partition as another daemon, and moves it.
-fn move_to(database: &TestDatabase, key: &PartitionKey, next_offset: i64) -> i64 {
+pub fn move_to(database: &TestDatabase, key: &PartitionKey, next_offset: i64) -> i64 {
     let mut session = database.session("other");
     let claimed = offsets::claim(&mut session, key, TOPIC, 0, "other").unwrap();
     let counts = RecordCounts {
@@ -145,9 +159,7 @@ fn at_most_two_batches_of_a_partition_are_unsettled_and_their_offsets_have_no_ga
 #[test]
 fn a_partition_that_waits_for_its_replies_does_not_hold_up_another_one() {
     on_real_time(async {
-        let scene = Scene::new().await;
-        scene.log.assign(0, 100);
-        scene.until_batches(2).await;
+        let scene = Scene::at_work().await;
         scene.log.assign(1, 8);
         for _ in 0..4 {
             until("the other partition's batch comes", || {
@@ -196,24 +208,9 @@ fn an_offset_beyond_the_end_that_was_seen_before_the_claim_is_no_loss() {
 }
 
 #[test]
-fn a_log_that_has_lost_its_end_stops_the_partition_with_a_sentence() {
-    on_real_time(async {
-        let scene = Scene::new().await;
-        move_to(&scene.database, &key(0), 8);
-        scene.log.assign(0, 6);
-        scene.until_state(0, "stopped: ").await;
-        let state = scene.state(0);
-        assert!(state.contains("ends at offset 6 but 8 was loaded"), "{state}");
-        assert!(scene.log.starts(0).is_empty() && scene.room.is_in_its_first_life());
-    });
-}
-
-#[test]
 fn after_a_lost_reply_the_partition_is_claimed_again_no_sooner_than_a_heartbeat_later() {
     on_held_time(async {
-        let scene = Scene::new().await;
-        scene.log.assign(0, 100);
-        scene.until_batches(2).await;
+        let scene = Scene::at_work().await;
         scene.batches.take().answer(Err(Refused::Lost));
         scene.until_state(0, "fenced").await;
         advance(Duration::from_millis(2_900)).await;
@@ -240,9 +237,7 @@ fn after_a_lost_reply_the_partition_is_claimed_again_no_sooner_than_a_heartbeat_
 #[test]
 fn a_lost_partition_that_is_revoked_meanwhile_is_not_claimed_again() {
     on_held_time(async {
-        let scene = Scene::new().await;
-        scene.log.assign(0, 100);
-        scene.until_batches(2).await;
+        let scene = Scene::at_work().await;
         scene.batches.take().answer(Err(Refused::Lost));
         scene.until_state(0, "fenced").await;
         scene.log.revoke(0, true);
@@ -257,9 +252,7 @@ fn a_lost_partition_that_is_revoked_meanwhile_is_not_claimed_again() {
 #[test]
 fn where_postgres_went_back_the_partition_is_claimed_and_read_again_from_there() {
     on_real_time(async {
-        let scene = Scene::new().await;
-        scene.log.assign(0, 100);
-        scene.until_batches(2).await;
+        let scene = Scene::at_work().await;
         settle(scene.batches.take());
         scene.until_batches(2).await;
         scene.batches.take().answer(Err(Refused::WentBack));
@@ -270,83 +263,6 @@ fn where_postgres_went_back_the_partition_is_claimed_and_read_again_from_there()
             scene.batches.all().iter().any(|batch| batch.message.0.claim.epoch == 2)
         })
         .await;
-        assert!(scene.room.is_in_its_first_life());
-    });
-}
-
-#[test]
-fn a_topic_that_was_made_again_stops_the_partition_with_a_sentence_and_its_batches_are_not_to_be_written() {
-    on_real_time(async {
-        let scene = Scene::new().await;
-        scene.log.assign(0, 2);
-        scene.until_batches(1).await;
-        let batch = scene.batches.take();
-        assert!(batch.message.0.identity.clone().holds().await);
-        settle(batch);
-        {
-            let mut state = scene.log.state();
-            state.topic_id = TopicId(uuid::Uuid::from_u128(8));
-            state.ends.insert(0, 4);
-        }
-        scene
-            .until_state(0, "stopped: topic people was deleted and created again")
-            .await;
-        // Stopped: what is read of the new topic goes nowhere, or is refused by its identity.
-        if scene.batches.len() > 0 {
-            let batch = scene.batches.take();
-            assert!(!batch.message.0.identity.clone().holds().await);
-            batch.answer(Err(Refused::Lost));
-        }
-        // Claims are made one after the other.
-        scene.log.assign(1, 2);
-        scene.until_state(1, "reading").await;
-        assert_eq!(scene.log.num_bounds(0), 1, "it is not claimed again");
-        assert!(scene.state(0).starts_with("stopped: "), "{}", scene.state(0));
-        assert!(scene.room.is_in_its_first_life());
-    });
-}
-
-#[test]
-fn a_topic_that_was_made_again_before_the_claim_stops_the_partition() {
-    on_real_time(async {
-        let scene = Scene::new().await;
-        move_to(&scene.database, &key(0), 5);
-        scene.log.state().topic_id = TopicId(uuid::Uuid::from_u128(8));
-        scene.log.assign(0, 100);
-        scene
-            .until_state(0, "stopped: topic people was deleted and created again")
-            .await;
-        assert!(
-            scene.state(0).contains("from offset 5 on is lost"),
-            "{}",
-            scene.state(0)
-        );
-        assert!(scene.log.starts(0).is_empty());
-    });
-}
-
-#[test]
-fn a_position_that_retention_has_passed_stops_the_partition_and_names_the_lost_range() {
-    on_real_time(async {
-        let scene = Scene::new().await;
-        move_to(&scene.database, &key(0), 5);
-        scene.log.assign(0, 100);
-        scene.until_batches(2).await;
-        scene.log.state().low = 20;
-        scene.log.state().at_poll.push_back(AtPoll::OutOfRange(0));
-        // What is in hand is settled first: a claim would fence it, and the log has no second copy.
-        until("the partition stops", || {
-            while scene.batches.len() > 0 {
-                settle(scene.batches.take());
-            }
-            scene.state(0).starts_with("stopped: ")
-        })
-        .await;
-        assert!(
-            scene.state(0).contains("offsets 5 to 19 are gone"),
-            "{}",
-            scene.state(0)
-        );
         assert!(scene.room.is_in_its_first_life());
     });
 }

@@ -14,11 +14,8 @@ use crate::{
 #[test]
 fn a_revoked_partition_is_released_when_its_batches_are_settled() {
     on_held_time(async {
-        let scene = Scene::new().await;
-        scene.log.assign(0, 100);
-        scene.until_batches(2).await;
-        scene.log.revoke(0, false);
-        scene.until_state(0, "with another consumer").await;
+        let scene = Scene::at_work().await;
+        scene.let_go_of_0().await;
         settle(scene.batches.take());
         advance(Duration::from_secs(9)).await;
         // A partition without batches in flight is released at once, so the one before would have been.
@@ -36,11 +33,8 @@ fn a_revoked_partition_is_released_when_its_batches_are_settled() {
 #[test]
 fn a_revoked_partition_is_released_after_ten_seconds_whatever_is_in_flight() {
     on_held_time(async {
-        let scene = Scene::new().await;
-        scene.log.assign(0, 100);
-        scene.until_batches(2).await;
-        scene.log.revoke(0, false);
-        scene.until_state(0, "with another consumer").await;
+        let scene = Scene::at_work().await;
+        scene.let_go_of_0().await;
         advance(Duration::from_secs(10)).await;
         until("it is released", || scene.log.is_released(0)).await;
         // Late answers change nothing.
@@ -59,9 +53,7 @@ fn a_revoked_partition_is_released_after_ten_seconds_whatever_is_in_flight() {
 #[test]
 fn a_lost_partition_is_released_at_once() {
     on_held_time(async {
-        let scene = Scene::new().await;
-        scene.log.assign(0, 100);
-        scene.until_batches(2).await;
+        let scene = Scene::at_work().await;
         scene.log.revoke(0, true);
         until("it is released", || scene.log.is_released(0)).await;
         assert_eq!(scene.batches.len(), 2, "nobody has answered");
@@ -72,11 +64,8 @@ fn a_lost_partition_is_released_at_once() {
 #[test]
 fn a_partition_that_is_lost_in_its_drain_and_comes_back_is_read_on() {
     on_held_time(async {
-        let scene = Scene::new().await;
-        scene.log.assign(0, 100);
-        scene.until_batches(2).await;
-        scene.log.revoke(0, false);
-        scene.until_state(0, "with another consumer").await;
+        let scene = Scene::at_work().await;
+        scene.let_go_of_0().await;
         {
             let mut state = scene.log.state();
             let (partitions, lost) = (vec![0], true);
@@ -102,9 +91,7 @@ fn a_partition_that_is_lost_in_its_drain_and_comes_back_is_read_on() {
 #[test]
 fn an_ordered_stop_waits_for_what_is_in_flight() {
     on_real_time(async {
-        let scene = Scene::new().await;
-        scene.log.assign(0, 100);
-        scene.until_batches(2).await;
+        let scene = Scene::at_work().await;
         let mut stopping = Box::pin(scene.room.stop());
         assert!(futures::poll!(&mut stopping).is_pending());
         until("it was told", || scene.room.child().state == ChildState::Stopping).await;
@@ -122,9 +109,7 @@ fn an_ordered_stop_waits_for_what_is_in_flight() {
 #[test]
 fn an_ordered_stop_begins_nothing_new() {
     on_real_time(async {
-        let scene = Scene::new().await;
-        scene.log.assign(0, 100);
-        scene.until_batches(2).await;
+        let scene = Scene::at_work().await;
         scene.log.state().is_away = true;
         scene.log.assign(1, 100);
         scene.until_state(1, "claiming").await;

@@ -11,6 +11,7 @@ mod load;
 
 mod clock;
 mod consumer;
+mod consumer_lost;
 mod consumer_stops;
 mod fetcher;
 mod neighbours;

@@ -38,6 +38,8 @@ pub struct State {
     /// How often each partition's bounds were asked for: once a claim.
     pub num_bounds: BTreeMap<i32, usize>,
     pub topic_id: TopicId,
+    /// There is no such topic.
+    pub is_gone: bool,
     /// Questions find nobody.
     pub is_away: bool,
     out_of_range: Vec<i32>,
@@ -57,6 +59,7 @@ impl Default for LoadSide {
             stale_ends: VecDeque::new(),
             num_bounds: BTreeMap::new(),
             topic_id: TOPIC,
+            is_gone: false,
             is_away: false,
             out_of_range: Vec::new(),
         })))
@@ -133,7 +136,9 @@ impl LoadMember for Member {
     fn assign(&mut self, claims: &[(i32, i64)]) -> Result<(), LogError> {
         for &(partition, offset) in claims {
             self.positions.insert(partition, (offset, None));
-            self.side.state().calls.push(Call::Assign(partition, offset));
+            let mut state = self.side.state();
+            state.calls.push(Call::Assign(partition, offset));
+            state.out_of_range.retain(|it| *it != partition);
         }
         Ok(())
     }
@@ -197,7 +202,8 @@ impl LoadSide {
 
 impl Inspector for LoadSide {
     fn topic_id(&self) -> Result<TopicId, LogError> {
-        self.ask(|state| state.topic_id)
+        self.ask(|state| (!state.is_gone).then_some(state.topic_id))?
+            .ok_or_else(|| LogError::Gone { topic: "people".into() })
     }
 
     fn num_partitions(&self) -> Result<i32, LogError> {

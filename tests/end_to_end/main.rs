@@ -8,12 +8,17 @@
 mod kafka;
 #[path = "../support/postgres.rs"]
 mod postgres;
+#[path = "../support/proxy.rs"]
+mod proxy;
 
 mod bad_records;
+mod commit_lost;
 mod crash;
 mod exact;
 mod failpoints;
+mod filled;
 mod job;
 mod once;
 mod outage;
+mod positions;
 mod takeover;

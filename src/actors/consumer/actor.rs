@@ -4,22 +4,21 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Recipient, StreamHandler, WrapFuture};
 use futures::channel::mpsc::{UnboundedSender, unbounded};
-use tokio_util::sync::DropGuard;
 
 use super::{
-    claims::{ClaimSettings, Claimed, Claims},
+    claims::{ClaimSettings, Claims},
+    leaving::Leaving,
+    news::{Claimed, News},
+    partitions::{Partition, Reading},
     questions::Questions,
     reader::{self, Order, Orders, ReaderSettings},
-    routes::{Routes, Seat},
+    settings::ConsumerSettings,
 };
 use crate::{
-    config::settings::Batch,
-    log::{LoadEvent, Log, TopicSpec},
+    log::LoadEvent,
     messages::{Claim, RawBatch, Refused, Settled, Transform},
-    model::{PartitionKey, TopicId},
-    store::ConnectInfo,
+    model::{LostRange, PartitionKey, TopicId},
     supervision::Life,
-    telemetry::Gauges,
 };
 
 /// A revoked partition's batches may take this long to settle; after it the fence covers the rest.
@@ -29,24 +28,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// process that was stopped for a while would otherwise push the rightful owner out.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 
-/// What a consumer is given at birth.
-#[derive(Clone)]
-pub struct ConsumerSettings {
-    /// The log to read from.
-    pub log: Arc<dyn Log>,
-    /// The pipeline's topics.
-    pub spec: TopicSpec,
-    /// When a batch is full.
-    pub limits: Batch,
-    /// Where partitions are claimed.
-    pub connect: Arc<ConnectInfo>,
-    /// Who claims: host, process and actor, for people who look at `aqueduct.offsets`.
-    pub owner: String,
-    /// Which transformer and writer a partition stays with.
-    pub routes: Routes,
-    /// Live numbers for status and progress.
-    pub gauges: Arc<Gauges>,
-}
+/// How often a partition that has stopped looks whether somebody has led it on: with this daemon's door, or with any other.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// See [`super`].
 pub struct Consumer {
@@ -54,8 +37,7 @@ pub struct Consumer {
     settings: ConsumerSettings,
     transformers: Vec<Recipient<Transform>>,
     partitions: HashMap<i32, Partition>,
-    /// Revocations that wait for batches to settle.
-    leaving: Vec<Leaving>,
+    leaving: Leaving,
     num_tickets: u64,
     /// An ordered stop is under way: nothing new is begun.
     is_stopping: bool,
@@ -68,61 +50,15 @@ struct Crew {
     claims: Claims,
 }
 
-enum Partition {
-    /// A claim is under way, or will be.
-    Claiming {
-        ticket: u64,
-        /// Takes the order back when the partition is not claimed any more. `None` = not ordered yet.
-        _order: Option<DropGuard>,
-    },
-    Reading {
-        claim: Arc<Claim>,
-        in_flight: usize,
-        /// The log has no more of what comes next: claim again once everything before is settled.
-        out_of_range: bool,
-        _seat: Seat,
-    },
-    /// Not read: its position is lost. Only `offsets skip` or a restart leads on.
-    Stopped,
-}
-
-struct Leaving {
-    ticket: u64,
-    partitions: Vec<i32>,
-    /// By partition and epoch.
-    in_flight: HashMap<(i32, i64), usize>,
-}
-
-/// What the consumer's threads tell it.
-pub(super) enum News {
-    Group(LoadEvent),
-    Claimed {
-        partition: i32,
-        ticket: u64,
-        claimed: Claimed,
-    },
-    Batch(Box<RawBatch>),
-    /// The log does not hold what comes next under this claim.
-    OutOfRange {
-        partition: i32,
-        epoch: i64,
-    },
-    TopicReplaced {
-        claimed: TopicId,
-        found: TopicId,
-    },
-}
-
 impl Consumer {
     /// A consumer that will join the group when it starts.
     pub fn new(life: Life, settings: ConsumerSettings, transformers: Vec<Recipient<Transform>>) -> Self {
-        let (partitions, leaving) = (HashMap::new(), Vec::new());
         Self {
             life,
             settings,
             transformers,
-            partitions,
-            leaving,
+            partitions: HashMap::new(),
+            leaving: Leaving::default(),
             num_tickets: 0,
             is_stopping: false,
             crew: None,
@@ -155,80 +91,104 @@ impl Consumer {
     }
 
     fn claimed(&mut self, partition: i32, ticket: u64, claimed: Claimed) {
-        let Some(Partition::Claiming { ticket: waiting, .. }) = self.partitions.get(&partition) else {
-            return;
-        };
-        if *waiting != ticket || self.is_stopping {
+        let awaited = self
+            .partitions
+            .get(&partition)
+            .is_some_and(|state| state.awaits(ticket));
+        if !awaited || self.is_stopping {
             return;
         }
         match claimed {
-            Claimed::Stopped(reason) => self.stop_partition(partition, &reason),
+            Claimed::Stopped(lost) => self.stop_partition(partition, lost),
             Claimed::At {
                 topic_id,
                 epoch,
                 next_offset,
-            } => {
-                let seat = self.settings.routes.take();
-                let key = PartitionKey {
-                    pipeline: self.settings.spec.pipeline.clone(),
-                    topic: self.settings.spec.topic.clone(),
-                    partition,
-                };
-                let claim = Arc::new(Claim {
-                    key,
-                    topic_id,
-                    epoch,
-                    route: seat.route,
-                });
-                self.settings.gauges.partition_claimed(partition, epoch, next_offset);
-                slog::info!(self.life.log(), "claimed"; "partition" => partition, "epoch" => epoch, "next_offset" => next_offset);
-                self.order(Order::Read {
-                    claim: claim.clone(),
-                    next_offset,
-                });
-                self.partitions.insert(
-                    partition,
-                    Partition::Reading {
-                        claim,
-                        in_flight: 0,
-                        out_of_range: false,
-                        _seat: seat,
-                    },
-                );
+            } => self.read(partition, topic_id, epoch, next_offset),
+        }
+    }
+
+    fn read(&mut self, partition: i32, topic_id: TopicId, epoch: i64, next_offset: i64) {
+        let seat = self.settings.routes.take();
+        let key = PartitionKey {
+            pipeline: self.settings.spec.pipeline.clone(),
+            topic: self.settings.spec.topic.clone(),
+            partition,
+        };
+        let claim = Arc::new(Claim {
+            key,
+            topic_id,
+            epoch,
+            route: seat.route,
+        });
+        self.settings.gauges.partition_claimed(partition, epoch, next_offset);
+        slog::info!(self.life.log(), "claimed"; "partition" => partition, "epoch" => epoch, "next_offset" => next_offset);
+        self.order(Order::Read {
+            claim: claim.clone(),
+            next_offset,
+        });
+        let reading = Reading {
+            claim,
+            num_in_flight: 0,
+            is_at_loss: false,
+            _seat: seat,
+        };
+        self.partitions.insert(partition, Partition::Reading(reading));
+    }
+
+    fn stop_partition(&mut self, partition: i32, lost: Box<LostRange>) {
+        let known =
+            matches!(self.partitions.get(&partition), Some(Partition::Stopped { lost: known, .. }) if *known == lost);
+        if !known {
+            slog::error!(self.life.log(), "the partition has stopped";
+                "partition" => partition, "lost" => lost.offsets(), "reason" => &lost.found, "remedy" => &lost.remedy);
+            self.settings.gauges.partition_stopped(&lost);
+            self.order(Order::Leave(vec![partition]));
+        }
+        let question = None;
+        self.partitions.insert(partition, Partition::Stopped { lost, question });
+    }
+
+    /// Asks for every stopped partition whether somebody has led it on.
+    fn look_again(&mut self) {
+        let Self {
+            partitions,
+            num_tickets,
+            life,
+            crew,
+            is_stopping: false,
+            ..
+        } = self
+        else {
+            return;
+        };
+        for (partition, state) in partitions {
+            if let Partition::Stopped {
+                question: question @ None,
+                ..
+            } = state
+                && let Some(crew) = &crew
+            {
+                *num_tickets += 1;
+                let unwanted = life.over().child_token();
+                *question = Some((*num_tickets, unwanted.clone().drop_guard()));
+                crew.claims.order_if_led_on(*partition, *num_tickets, unwanted);
             }
         }
     }
 
-    fn stop_partition(&mut self, partition: i32, reason: &str) {
-        slog::error!(self.life.log(), "the partition has stopped"; "partition" => partition, "reason" => reason);
-        self.settings
-            .gauges
-            .partition_state(partition, true, format!("stopped: {reason}"));
-        self.order(Order::Leave(vec![partition]));
-        self.partitions.insert(partition, Partition::Stopped);
-    }
-
     fn revoked(&mut self, partitions: Vec<i32>, lost: bool, ctx: &mut Context<Self>) {
         let mut in_flight = HashMap::new();
-        // Lost while they were drained: nobody waits for them, and they may come back before their batches are answered.
-        for leaving in &mut self.leaving {
-            leaving.partitions.retain(|partition| !partitions.contains(partition));
-            leaving
-                .in_flight
-                .retain(|(partition, _), _| !partitions.contains(partition));
-        }
+        self.leaving.forget(&partitions);
         self.release_drained();
         for partition in &partitions {
             self.settings
                 .gauges
                 .partition_state(*partition, false, "with another consumer");
-            if let Some(Partition::Reading {
-                claim,
-                in_flight: num @ 1..,
-                ..
-            }) = self.partitions.remove(partition)
+            if let Some(Partition::Reading(reading)) = self.partitions.remove(partition)
+                && reading.num_in_flight > 0
             {
-                in_flight.insert((*partition, claim.epoch), num);
+                in_flight.insert((*partition, reading.claim.epoch), reading.num_in_flight);
             }
         }
         if lost || in_flight.is_empty() {
@@ -237,14 +197,9 @@ impl Consumer {
         }
         self.order(Order::Leave(partitions.clone()));
         let ticket = self.ticket();
-        self.leaving.push(Leaving {
-            ticket,
-            partitions,
-            in_flight,
-        });
+        self.leaving.add(ticket, partitions, in_flight);
         ctx.run_later(DRAIN, move |consumer, _ctx| {
-            if let Some(index) = consumer.leaving.iter().position(|leaving| leaving.ticket == ticket) {
-                let partitions = consumer.leaving.swap_remove(index).partitions;
+            if let Some(partitions) = consumer.leaving.give_up(ticket) {
                 slog::warn!(consumer.life.log(), "gave partitions back with batches in flight"; "partitions" => ?partitions);
                 consumer.order(Order::Release(partitions));
             }
@@ -254,15 +209,12 @@ impl Consumer {
     fn send(&mut self, batch: RawBatch, ctx: &mut Context<Self>) {
         let (partition, epoch) = (batch.claim.key.partition, batch.claim.epoch);
         // A batch that was read before the partition was given back is dropped: the next owner reads it again.
-        let Some(Partition::Reading { claim, in_flight, .. }) = self.partitions.get_mut(&partition) else {
+        let Some(reading) = reading(&mut self.partitions, partition, epoch) else {
             return;
         };
-        if claim.epoch != epoch {
-            return;
-        }
-        *in_flight += 1;
+        reading.num_in_flight += 1;
         let num_records = batch.records.len();
-        let transformer = &self.transformers[claim.route.transformer % self.transformers.len()];
+        let transformer = &self.transformers[reading.claim.route.transformer % self.transformers.len()];
         let reply = transformer.send(Transform(batch)).into_actor(self);
         ctx.spawn(reply.map(move |reply, consumer: &mut Self, ctx| {
             // A closed mailbox: the transformer has ended, and this consumer is restarted after it.
@@ -290,22 +242,13 @@ impl Consumer {
                 next_offset,
             });
         }
-        self.heard_leaving((partition, epoch));
-        let state = self.partitions.get_mut(&partition);
-        let Some(Partition::Reading {
-            claim,
-            in_flight,
-            out_of_range,
-            ..
-        }) = state
-        else {
+        self.leaving.heard((partition, epoch));
+        self.release_drained();
+        let Some(reading) = reading(&mut self.partitions, partition, epoch) else {
             return;
         };
-        if claim.epoch != epoch {
-            return;
-        }
-        *in_flight = in_flight.saturating_sub(1);
-        let read_no_further = *out_of_range && *in_flight == 0;
+        reading.num_in_flight = reading.num_in_flight.saturating_sub(1);
+        let read_no_further = reading.is_at_loss && reading.num_in_flight == 0;
         match reply {
             _ if self.is_stopping => {}
             Ok(_) if read_no_further => self.claim(partition),
@@ -332,69 +275,36 @@ impl Consumer {
         }
     }
 
-    /// A batch of a partition that has to be given back was answered: perhaps the last one.
-    fn heard_leaving(&mut self, batch: (i32, i64)) {
-        for leaving in &mut self.leaving {
-            if let Some(num) = leaving.in_flight.get_mut(&batch) {
-                *num -= 1;
-                if *num == 0 {
-                    leaving.in_flight.remove(&batch);
-                }
-            }
-        }
-        self.release_drained();
-    }
-
     fn release_drained(&mut self) {
-        let done = self
-            .leaving
-            .extract_if(.., |leaving| leaving.in_flight.is_empty())
-            .filter(|leaving| !leaving.partitions.is_empty())
-            .collect::<Vec<_>>();
-        done.into_iter()
-            .for_each(|leaving| self.order(Order::Release(leaving.partitions)));
+        for partitions in self.leaving.drained() {
+            self.order(Order::Release(partitions));
+        }
     }
 
     /// What comes next is not in the log. The batches before it are, in memory: a claim now would fence them.
-    fn out_of_range(&mut self, partition: i32, epoch: i64) {
-        let state = self.partitions.get_mut(&partition);
-        let Some(Partition::Reading {
-            claim,
-            in_flight,
-            out_of_range,
-            ..
-        }) = state
-        else {
+    fn at_loss(&mut self, partition: i32, epoch: i64) {
+        // Of a partition that is with another consumer by now it says nothing.
+        let Some(reading) = reading(&mut self.partitions, partition, epoch) else {
             return;
         };
-        // Of a partition that is with another consumer by now it says nothing.
-        if claim.epoch == epoch {
-            *out_of_range = true;
-            // A new claim finds out which offsets are gone, and says so.
-            if *in_flight == 0 {
-                self.claim(partition);
-            }
+        reading.is_at_loss = true;
+        // A new claim finds out which offsets are gone, and says so.
+        if reading.num_in_flight == 0 {
+            self.claim(partition);
         }
     }
 
-    fn topic_replaced(&mut self, claimed: TopicId, found: TopicId) {
-        let affected: Vec<i32> = self
-            .partitions
-            .iter()
-            .filter_map(|(partition, state)| match state {
-                Partition::Reading { claim, .. } if claim.topic_id == claimed => Some(*partition),
-                _ => None,
-            })
-            .collect();
-        let topic = self.settings.spec.topic.clone();
-        for partition in affected {
-            self.stop_partition(
-                partition,
-                &format!(
-                    "topic {topic} was deleted and created again (its identity was {claimed} and is {found}): what the old one \
-                     held beyond the last settled offset is lost to this pipeline"
-                ),
-            );
+    fn topic_replaced(&mut self, claimed: TopicId) {
+        let of_claimed = |(partition, state): (&i32, &Partition)| match state {
+            Partition::Reading(reading) if reading.claim.topic_id == claimed && !reading.is_at_loss => {
+                Some((*partition, reading.claim.epoch))
+            }
+            _ => None,
+        };
+        let affected: Vec<_> = self.partitions.iter().filter_map(of_claimed).collect();
+        for (partition, epoch) in affected {
+            self.order(Order::Leave(vec![partition]));
+            self.at_loss(partition, epoch);
         }
     }
 
@@ -404,12 +314,15 @@ impl Consumer {
         let partitions: Vec<i32> = self.partitions.keys().copied().collect();
         self.order(Order::Leave(partitions));
         ctx.run_interval(Duration::from_millis(20), |consumer, ctx| {
-            let reading = |state: &Partition| matches!(state, Partition::Reading { in_flight: 1.., .. });
-            if consumer.leaving.is_empty() && !consumer.partitions.values().any(reading) {
+            if consumer.leaving.is_empty() && !consumer.partitions.values().any(Partition::is_busy) {
                 ctx.stop();
             }
         });
     }
+}
+
+fn reading(partitions: &mut HashMap<i32, Partition>, partition: i32, epoch: i64) -> Option<&mut Reading> {
+    partitions.get_mut(&partition)?.reading(epoch)
 }
 
 impl Actor for Consumer {
@@ -431,7 +344,7 @@ impl Actor for Consumer {
             connect,
             log: log.clone(),
             spec: spec.clone(),
-            owner,
+            owner: format!("{owner} {}", self.life.child()),
         };
         let claims = Claims::spawn(&self.life, claim_settings, news.clone());
         let orders = reader::spawn(
@@ -445,6 +358,7 @@ impl Actor for Consumer {
             news,
         );
         self.crew = Some(Crew { orders, claims });
+        ctx.run_interval(LOOK_AGAIN, |consumer, _ctx| consumer.look_again());
         let stop = self.life.stop_requested();
         ctx.spawn(
             async move { stop.cancelled().await }
@@ -475,8 +389,8 @@ impl StreamHandler<News> for Consumer {
                 claimed,
             } => self.claimed(partition, ticket, claimed),
             News::Batch(batch) => self.send(*batch, ctx),
-            News::OutOfRange { partition, epoch } => self.out_of_range(partition, epoch),
-            News::TopicReplaced { claimed, found } => self.topic_replaced(claimed, found),
+            News::OutOfRange { partition, epoch } => self.at_loss(partition, epoch),
+            News::TopicReplaced { claimed } => self.topic_replaced(claimed),
         }
     }
 

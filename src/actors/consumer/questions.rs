@@ -15,7 +15,7 @@ use std::{
 use futures::channel::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use super::actor::News;
+use super::news::News;
 use crate::{
     log::{Cancel, IdentityCheck, Inspector, Log, LogError, TopicSpec},
     model::{TopicId, Verdict},
@@ -81,20 +81,28 @@ fn answer_for_ever(
             return Ok(());
         };
         for Question { claimed, answer } in questions {
-            if found != claimed && news.unbounded_send(News::TopicReplaced { claimed, found }).is_err() {
+            let holds = found == Found::Topic(claimed);
+            if !holds && news.unbounded_send(News::TopicReplaced { claimed }).is_err() {
                 return Ok(());
             }
-            let _ = answer.send(found == claimed);
+            let _ = answer.send(holds);
         }
     }
     Ok(())
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Topic(TopicId),
+    Nothing,
+}
+
 /// Asks until there is an answer; `None` = cancelled.
-fn topic_id(inspector: &dyn Inspector, progress: &Progress, cancel: &Cancel) -> Result<Option<TopicId>, LogError> {
+fn topic_id(inspector: &dyn Inspector, progress: &Progress, cancel: &Cancel) -> Result<Option<Found>, LogError> {
     while !cancel.is_cancelled() {
         match inspector.topic_id() {
-            Ok(found) => return Ok(Some(found)),
+            Ok(found) => return Ok(Some(Found::Topic(found))),
+            Err(LogError::Gone { .. }) => return Ok(Some(Found::Nothing)),
             Err(error) if error.verdict() == Verdict::Retry => {
                 let _waiting = progress.wait("the log to say which topic it holds");
                 std::thread::park_timeout(LOOK);

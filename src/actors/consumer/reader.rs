@@ -13,7 +13,7 @@ use std::{
 use futures::channel::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::{actor::News, batching::Reading, questions::Questions};
+use super::{batching::Reading, news::News, questions::Questions};
 use crate::{
     config::settings::Batch,
     failpoint,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, mpsc},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -17,37 +17,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     membership,
+    news::News,
+    settings::ProducerSettings,
     shard::{Job, ShardThread},
 };
 use crate::{
-    log::{Log, Ownership, TopicSpec},
+    log::Ownership,
     messages::{Delivered, Lease, Lend, Lent, Produce, Refused},
     model::ShardId,
     supervision::Life,
-    telemetry::Gauges,
 };
-
-/// What a producer is given at birth.
-#[derive(Clone)]
-pub struct ProducerSettings {
-    /// The log to append to.
-    pub log: Arc<dyn Log>,
-    /// The pipeline's topics.
-    pub spec: TopicSpec,
-    /// When a transaction takes no further pages.
-    pub transaction: Transaction,
-    /// Live numbers for status and progress.
-    pub gauges: Arc<Gauges>,
-}
-
-/// How large a transaction may grow by further pages.
-#[derive(Clone, Copy, Debug)]
-pub struct Transaction {
-    /// Records.
-    pub records: usize,
-    /// Bytes of payloads: a transaction has to reach the broker within its time-out.
-    pub bytes: usize,
-}
 
 /// See [`super`].
 pub struct Producer {
@@ -71,26 +50,6 @@ struct Owned {
     lease: Option<u64>,
     /// `Some` = open, and nobody fetches it.
     idle_at: Option<Option<Value>>,
-}
-
-/// What the producer's threads and leases tell it.
-pub(super) enum News {
-    Assigned {
-        shards: Vec<(ShardId, Ownership)>,
-        heartbeat: Duration,
-    },
-    Revoked(Vec<ShardId>),
-    /// The shard is open, everything before is settled: it may be lent, beginning at this cursor.
-    Idle {
-        shard: i32,
-        grant: u64,
-        cursor: Option<Value>,
-    },
-    /// Whoever fetched it has let go.
-    GivenBack {
-        shard: i32,
-        lease: u64,
-    },
 }
 
 impl Producer {

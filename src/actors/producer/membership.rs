@@ -10,7 +10,7 @@ use crate::{
     supervision::{Life, Progress},
 };
 
-use super::actor::News;
+use super::news::News;
 
 /// How long one poll may take: the longest that a stop waits for this thread.
 const POLL: Duration = Duration::from_millis(100);

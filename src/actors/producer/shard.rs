@@ -11,8 +11,9 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::{
-    actor::{News, ProducerSettings, Transaction},
     envelope,
+    news::News,
+    settings::{ProducerSettings, Transaction},
 };
 use crate::{
     failpoint,

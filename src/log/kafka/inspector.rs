@@ -7,7 +7,7 @@ use rdkafka::consumer::Consumer;
 use super::{
     client::{Clients, Observer, lock},
     close::close,
-    cursor_read,
+    count, cursor_read,
     describe::describe,
     topic_id::Description,
 };
@@ -59,10 +59,8 @@ impl KafkaInspector {
         // Not while a cursor is read: the reader would miss its records.
         let is_free = self.reading.try_lock();
         let found = describe(&observer, &self.spec.topic, is_free.is_ok(), &Cancel::new())?;
-        found.ok_or_else(|| LogError::Mismatch {
-            place: self.spec.topic.to_string(),
-            problem: "the topic does not exist any more; create it, or restart the pipeline, which creates it"
-                .to_owned(),
+        found.ok_or_else(|| LogError::Gone {
+            topic: self.spec.topic.to_string(),
         })
     }
 }
@@ -80,6 +78,10 @@ impl Inspector for KafkaInspector {
         let observer = self.observer()?;
         let is_free = self.reading.try_lock();
         cursor_read::bounds(&observer, &self.spec.topic, partition, is_free.is_ok())
+    }
+
+    fn count_records(&self, partition: i32, from: i64, to: i64) -> Result<u64, LogError> {
+        count::records(&self.clients, &self.spec, partition, from, to)
     }
 
     fn cursors(&self) -> Result<Vec<(ShardId, Option<CursorRecord>)>, LogError> {

@@ -93,6 +93,31 @@ impl KafkaLoadMember {
         }
     }
 
+    /// Handles what is in the main queue: rebalances (their callback runs within) and errors.
+    fn serve(&self, wait: Duration) -> Result<(), LogError> {
+        let consumer = self.consumer()?;
+        // The first waits, the others take what is there.
+        let mut limit = wait;
+        for _ in 0..MOST_EVENTS {
+            match consumer.poll(limit) {
+                Some(Err(problem)) => self.checked("poll", problem)?,
+                Some(Ok(record)) => {
+                    let reason = format!("offset {} came outside of its partition's queue", record.offset());
+                    return Err(error::reported(
+                        "poll",
+                        self.place(record.partition()),
+                        Code::Inconsistent,
+                        reason,
+                    ));
+                }
+                None if limit.is_zero() => break,
+                None => {}
+            }
+            limit = Duration::ZERO;
+        }
+        Ok(())
+    }
+
     fn start(&mut self, claims: &[(i32, i64)]) -> Result<(), LogError> {
         if claims.is_empty() {
             return Ok(());
@@ -173,26 +198,8 @@ impl LoadMember for KafkaLoadMember {
         if self.last_commit.elapsed() >= COMMIT_INTERVAL {
             self.commit_settled();
         }
+        self.serve(wait)?;
         let consumer = self.consumer()?;
-        // The first waits, the others take what is there.
-        let mut limit = wait;
-        for _ in 0..MOST_EVENTS {
-            match consumer.poll(limit) {
-                Some(Err(problem)) => self.checked("poll", problem)?,
-                Some(Ok(record)) => {
-                    let reason = format!("offset {} came outside of its partition's queue", record.offset());
-                    return Err(error::reported(
-                        "poll",
-                        self.place(record.partition()),
-                        Code::Inconsistent,
-                        reason,
-                    ));
-                }
-                None if limit.is_zero() => break,
-                None => {}
-            }
-            limit = Duration::ZERO;
-        }
         let mut state = lock(&consumer.context().side.state);
         match state.problem.take() {
             Some(problem) => Err(error::call("answer rebalance", &self.group, problem)),
@@ -202,6 +209,11 @@ impl LoadMember for KafkaLoadMember {
 
     fn assign(&mut self, claims: &[(i32, i64)]) -> Result<(), LogError> {
         let consumer = self.consumer()?;
+        if claims.iter().any(|(partition, _)| self.assigned.contains(partition)) {
+            // A revocation that still lies in the queue would be answered by taking them away below. Its event waits for the
+            // next poll.
+            self.serve(Duration::ZERO)?;
+        }
         let (granted, is_revoking) = {
             let state = lock(&consumer.context().side.state);
             (state.granted.clone(), !state.revoking.is_empty())

@@ -14,6 +14,7 @@ use crate::{config::settings::Secret, model::ShardId};
 mod class;
 mod client;
 mod close;
+mod count;
 mod cursor_read;
 mod delivery;
 mod describe;

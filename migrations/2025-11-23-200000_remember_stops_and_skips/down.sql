@@ -1,0 +1,2 @@
+DROP TABLE aqueduct.skips;
+DROP TABLE aqueduct.stops;

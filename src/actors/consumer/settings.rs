@@ -1,0 +1,30 @@
+//! What a consumer is given at birth.
+
+use std::sync::Arc;
+
+use super::routes::Routes;
+use crate::{
+    config::settings::Batch,
+    log::{Log, TopicSpec},
+    store::ConnectInfo,
+    telemetry::Gauges,
+};
+
+/// What a consumer is given at birth.
+#[derive(Clone)]
+pub struct ConsumerSettings {
+    /// The log to read from.
+    pub log: Arc<dyn Log>,
+    /// The pipeline's topics.
+    pub spec: TopicSpec,
+    /// When a batch is full.
+    pub limits: Batch,
+    /// Where partitions are claimed.
+    pub connect: Arc<ConnectInfo>,
+    /// Who claims, for people who look at `aqueduct.offsets`: host and process. The actor's name is added.
+    pub owner: String,
+    /// Which transformer and writer a partition stays with.
+    pub routes: Routes,
+    /// Live numbers for status and progress.
+    pub gauges: Arc<Gauges>,
+}
