@@ -1,6 +1,7 @@
 //! A running daemon: what is started before the branches, the branches, and what is read from outside of them.
 
 mod building;
+mod goal;
 mod probe;
 mod watchdog;
 
