@@ -172,10 +172,17 @@ async fn a_run_that_fails_half_way_repeats_nothing_that_was_committed_with_a_sta
     let (records, result) = script.drain(&mut cursor).await;
     result.unwrap();
     assert_eq!(records, ids(1..=10), "each once");
-    assert_eq!(script.file("runs"), "\n3\n", "the second run began at the committed state");
+    assert_eq!(
+        script.file("runs"),
+        "\n3\n",
+        "the second run began at the committed state"
+    );
     assert_eq!((&cursor["state"], &cursor["done"]), (&json!("9"), &json!(true)));
     let log = script.log();
-    assert!(log.contains("ended with exit code 3 after 6 lines: no more today"), "{log}");
+    assert!(
+        log.contains("ended with exit code 3 after 6 lines: no more today"),
+        "{log}"
+    );
     let (again, result) = script.drain(&mut cursor).await;
     result.unwrap();
     assert_eq!((again.len(), script.file("runs").lines().count()), (0, 2), "one sweep");
@@ -238,8 +245,15 @@ async fn a_program_that_prints_something_else_the_second_time_loses_nothing_and_
     result.unwrap();
     let of_run = |n: u32, last: u32| (1..=last).map(move |id| format!(r#"{{"id":{id},"n":{n}}}"#));
     let expected: Vec<String> = of_run(1, 4).chain(of_run(3, 5)).collect();
-    assert_eq!(records, expected, "the page of run 1, then all of run 3; run 2 found out");
-    assert!(script.log().contains("does not print the same again"), "{}", script.log());
+    assert_eq!(
+        records, expected,
+        "the page of run 1, then all of run 3; run 2 found out"
+    );
+    assert!(
+        script.log().contains("does not print the same again"),
+        "{}",
+        script.log()
+    );
 }
 
 #[tokio::test]
@@ -253,7 +267,11 @@ async fn records_of_a_program_without_cursors_go_as_they_come() {
         panic!("there is a first page");
     };
     let first = feed.fetch(&request, &mut |_| {}).await.unwrap();
-    assert_eq!((texts(&first), first.at_end), (ids(1..=1), false), "while the program runs");
+    assert_eq!(
+        (texts(&first), first.at_end),
+        (ids(1..=1), false),
+        "while the program runs"
+    );
     fs::write(script.dir.path().join("go"), "").unwrap();
     let Next::Fetch(request) = source.plan(&shard, Some(&first.cursor_after), 1).unwrap() else {
         panic!("there is a second page");
@@ -266,9 +284,19 @@ async fn records_of_a_program_without_cursors_go_as_they_come() {
 async fn each_way_to_fail_is_a_clear_error_with_its_verdict() {
     let short = Duration::from_millis(200);
     let cases: Vec<(&str, fn(&mut Script), &str, Verdict)> = vec![
-        ("echo 'key is bad' >&2; exit 4", |_| {}, "ended with exit code 4 after 0 lines: key is bad", Verdict::Retry),
+        (
+            "echo 'key is bad' >&2; exit 4",
+            |_| {},
+            "ended with exit code 4 after 0 lines: key is bad",
+            Verdict::Retry,
+        ),
         ("kill -9 $$", |_| {}, "ended with signal: 9 (SIGKILL)", Verdict::Retry),
-        ("echo 'Loading people...'", |_| {}, "line 1 of its output is not JSON (", Verdict::Retry),
+        (
+            "echo 'Loading people...'",
+            |_| {},
+            "line 1 of its output is not JSON (",
+            Verdict::Retry,
+        ),
         (
             "while :; do echo -n 0123456789; done",
             |script| script.limits.line_bytes = 10_000,
@@ -293,7 +321,12 @@ async fn each_way_to_fail_is_a_clear_error_with_its_verdict() {
             "its cursor in line 1 has 12 bytes; 10 are the most",
             Verdict::Fail,
         ),
-        ("", |script| script.settings.command = vec![Secret::new("no-such-program")], "cannot be started", Verdict::Fail),
+        (
+            "",
+            |script| script.settings.command = vec![Secret::new("no-such-program")],
+            "cannot be started",
+            Verdict::Fail,
+        ),
     ];
     assert!(short < LIMIT);
     for (text, change, said, verdict) in cases {
@@ -309,7 +342,10 @@ async fn each_way_to_fail_is_a_clear_error_with_its_verdict() {
             other => other,
         };
         let message = cause.to_string();
-        assert!(message.starts_with("program script: ") && message.contains(said), "{text}: {message}");
+        assert!(
+            message.starts_with("program script: ") && message.contains(said),
+            "{text}: {message}"
+        );
         assert_eq!(cause.verdict(), verdict, "{text}");
     }
 }
@@ -335,7 +371,12 @@ async fn a_failed_run_is_repeated_after_a_pause_and_the_fetcher_hears_of_it() {
     assert_eq!((texts(&fetched), fetched.at_end), (ids(1..=1), true));
     assert_eq!(
         heard,
-        ["started 1", "failed 1: program script: ended with exit code 1 after 0 lines", "started 2", "done 2"]
+        [
+            "started 1",
+            "failed 1: program script: ended with exit code 1 after 0 lines",
+            "started 2",
+            "done 2"
+        ]
     );
 }
 
@@ -364,9 +405,15 @@ async fn a_dropped_feed_ends_the_program_with_its_whole_group() {
         }
     }
     let (child, grandchild) = (script.file("child"), script.file("grandchild"));
-    assert!(!is_gone(&child) && !is_gone(&grandchild), "a call that is dropped ends nothing");
+    assert!(
+        !is_gone(&child) && !is_gone(&grandchild),
+        "a call that is dropped ends nothing"
+    );
     drop(feed);
-    until("both are gone, though they ignore SIGTERM", || is_gone(&child) && is_gone(&grandchild)).await;
+    until("both are gone, though they ignore SIGTERM", || {
+        is_gone(&child) && is_gone(&grandchild)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -387,7 +434,9 @@ async fn a_program_that_is_asked_to_end_may_clean_up() {
 
 #[tokio::test]
 async fn what_a_run_leaves_behind_in_its_group_ends_with_it() {
-    let script = Script::new(r#"sh -c 'echo $$ >left; exec sleep 1000' >/dev/null 2>&1 & while ! [ -s left ]; do sleep 0.02; done"#);
+    let script = Script::new(
+        r#"sh -c 'echo $$ >left; exec sleep 1000' >/dev/null 2>&1 & while ! [ -s left ]; do sleep 0.02; done"#,
+    );
     let (records, result) = script.drain(&mut Value::Null).await;
     result.unwrap();
     assert_eq!(records, [""; 0]);
@@ -415,7 +464,10 @@ async fn the_program_gets_its_variables_and_nothing_of_the_daemons_own() {
     let dir = script.dir.path().canonicalize().unwrap();
     assert_eq!(Path::new(record["pwd"].as_str().unwrap()).canonicalize().unwrap(), dir);
     let variables = script.file("variables");
-    assert!(variables.contains("AQUEDUCT_N=7\n") && variables.contains("PATH="), "{variables}");
+    assert!(
+        variables.contains("AQUEDUCT_N=7\n") && variables.contains("PATH="),
+        "{variables}"
+    );
     let log = script.log();
     assert!(log.contains("token is ***") && !log.contains("hunter2"), "{log}");
 }
@@ -426,7 +478,9 @@ async fn a_bad_line_shows_no_secret() {
     script.settings.env = vec![("TOKEN".into(), Secret::new("hunter2-secret"))];
     script.settings.hidden = vec![Secret::new("hunter2-secret")];
     let error = script.error().await;
-    let RunError::GaveUp { source, .. } = &error else { panic!("{error}") };
+    let RunError::GaveUp { source, .. } = &error else {
+        panic!("{error}")
+    };
     assert!(source.to_string().contains(": cannot log in with ***;"), "{source}");
     assert!(!format!("{error:?} {}", script.log()).contains("hunter2"));
 }
@@ -463,7 +517,10 @@ async fn a_singer_tap_gets_its_state_as_a_file_and_repeats_nothing() {
     assert_eq!((calls.len(), calls[0]), (2, ""), "without a state there is no --state");
     assert!(calls[1].starts_with("--state /"), "{calls:?}");
     let file = script.file("state_file");
-    assert!(!file.is_empty() && !Path::new(file.trim()).exists(), "the file goes with the run");
+    assert!(
+        !file.is_empty() && !Path::new(file.trim()).exists(),
+        "the file goes with the run"
+    );
 }
 
 #[tokio::test]
@@ -482,7 +539,12 @@ async fn a_bad_record_goes_alone_and_its_neighbours_stay() {
         .collect();
     assert_eq!(
         rejects,
-        [None, Some("record is not a JSON object but an array"), Some("record is not UTF-8"), None]
+        [
+            None,
+            Some("record is not a JSON object but an array"),
+            Some("record is not UTF-8"),
+            None
+        ]
     );
 }
 

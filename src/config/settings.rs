@@ -298,7 +298,13 @@ pub struct ExecSource {
 
 /// The variable in which a program gets a shard's parameter.
 pub fn exec_variable(parameter: &str) -> String {
-    let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' };
+    let letter = |letter: char| {
+        if letter.is_ascii_alphanumeric() {
+            letter.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
     format!("AQUEDUCT_{}", parameter.chars().map(letter).collect::<String>())
 }
 

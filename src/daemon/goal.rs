@@ -42,7 +42,11 @@ mod tests {
         let mut goal = Goal::default();
         assert!(!goal.is_reached(&[partition(0, None, 7), partition(1, None, 0)]));
         assert!(!goal.is_reached(&[partition(0, Some(6), 90), partition(1, None, 0)]));
-        assert!(goal.is_reached(&[partition(0, Some(7), 95), partition(1, Some(0), 3), partition(2, None, 9)]));
+        assert!(goal.is_reached(&[
+            partition(0, Some(7), 95),
+            partition(1, Some(0), 3),
+            partition(2, None, 9)
+        ]));
     }
 
     #[test]

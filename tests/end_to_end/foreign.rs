@@ -44,7 +44,8 @@ fn send(producer: &BaseProducer, topic: &str, ids: std::ops::Range<i64>) {
 }
 
 fn create(address: &str, topic: &str) {
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
     let topic = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
     let created = futures::executor::block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
     assert!(created.iter().all(Result::is_ok), "{created:?}");
@@ -75,11 +76,25 @@ fn a_topic_that_others_fill_is_loaded_once_whoever_fills_it_and_what_was_aborted
     send(&plain, &topic, 0..100);
     // Headers with a value, without one, binary, and one name twice.
     let headers = OwnedHeaders::new()
-        .insert(Header { key: "trace", value: Some("abc") })
-        .insert(Header { key: "none", value: None::<&str> })
-        .insert(Header { key: "binary", value: Some(&[0xff_u8, 0x01][..]) });
+        .insert(Header {
+            key: "trace",
+            value: Some("abc"),
+        })
+        .insert(Header {
+            key: "none",
+            value: None::<&str>,
+        })
+        .insert(Header {
+            key: "binary",
+            value: Some(&[0xff_u8, 0x01][..]),
+        });
     plain
-        .send(BaseRecord::<(), _>::to(&topic).payload(r#"{"id":100}"#).headers(headers).timestamp(1_700_000_000_123))
+        .send(
+            BaseRecord::<(), _>::to(&topic)
+                .payload(r#"{"id":100}"#)
+                .headers(headers)
+                .timestamp(1_700_000_000_123),
+        )
         .map_err(|(error, _)| error)
         .unwrap();
     for number in 0..5 {
@@ -98,7 +113,12 @@ fn a_topic_that_others_fill_is_loaded_once_whoever_fills_it_and_what_was_aborted
     plain.flush(LIMIT).unwrap();
 
     let steady = transactional(address, &format!("{topic}-steady"));
-    for (ids, committed) in [(1_000..1_050, true), (2_000..2_050, false), (3_000..3_010, true), (4_000..4_500, false)] {
+    for (ids, committed) in [
+        (1_000..1_050, true),
+        (2_000..2_050, false),
+        (3_000..3_010, true),
+        (4_000..4_500, false),
+    ] {
         steady.begin_transaction().unwrap();
         send(&steady, &topic, ids);
         steady.flush(LIMIT).unwrap();
@@ -117,20 +137,36 @@ fn a_topic_that_others_fill_is_loaded_once_whoever_fills_it_and_what_was_aborted
     let ledger = job.run_once();
     assert!(ledger.contains("the ledger adds up"), "{ledger}");
     let expected = |more: std::ops::Range<i64>| {
-        let mut ids: Vec<String> = (0..=100).chain(1_000..1_050).chain(3_000..3_010).chain(more).map(|id| id.to_string()).collect();
+        let mut ids: Vec<String> = (0..=100)
+            .chain(1_000..1_050)
+            .chain(3_000..3_010)
+            .chain(more)
+            .map(|id| id.to_string())
+            .collect();
         ids.sort();
         ids
     };
     assert_eq!(job.texts("SELECT id FROM events"), expected(0..0), "{ledger}");
-    assert_eq!(job.count("SELECT count(*) FROM events WHERE message_key = 'key-' || id"), 160);
+    assert_eq!(
+        job.count("SELECT count(*) FROM events WHERE message_key = 'key-' || id"),
+        160
+    );
     assert_eq!(
         job.texts("SELECT trace || ' ' || (headers::jsonb ->> 'trace') || ' ' || coalesce(headers::jsonb ->> 'none', '~') || ' ' || \
                    coalesce(message_key, '~') || ' ' || (extract(epoch FROM at) * 1000)::bigint FROM events WHERE id = 100"),
         ["abc abc ~ ~ 1700000000123"]
     );
-    let fates = "SELECT sum(consumed) || ' ' || sum(applied) || ' ' || sum(filtered) || ' ' || sum(dead) FROM aqueduct.offsets";
-    assert_eq!(job.texts(fates), ["169 161 5 3"], "tombstones are filtered, what does not decode is dead");
-    assert_eq!(job.texts("SELECT DISTINCT stage FROM aqueduct.dead_letters"), ["decode"]);
+    let fates =
+        "SELECT sum(consumed) || ' ' || sum(applied) || ' ' || sum(filtered) || ' ' || sum(dead) FROM aqueduct.offsets";
+    assert_eq!(
+        job.texts(fates),
+        ["169 161 5 3"],
+        "tombstones are filtered, what does not decode is dead"
+    );
+    assert_eq!(
+        job.texts("SELECT DISTINCT stage FROM aqueduct.dead_letters"),
+        ["decode"]
+    );
 
     open.commit_transaction(LIMIT).unwrap();
     let ledger = job.run_once();
@@ -142,16 +178,29 @@ fn a_topic_that_others_fill_is_loaded_once_whoever_fills_it_and_what_was_aborted
     let mut status = None;
     wait_for("the status", LIMIT, || {
         assert!(daemon.is_running(), "{}", daemon.tail());
-        status = job.status("config.toml").filter(|status| !status["pipelines"][0]["ledger"].is_null());
+        status = job
+            .status("config.toml")
+            .filter(|status| !status["pipelines"][0]["ledger"].is_null());
         status.is_some()
     });
     let pipeline = status.unwrap()["pipelines"][0].clone();
-    assert!(pipeline["ledger"]["fetched"].is_null() && pipeline["ledger"]["produced"].is_null(), "{pipeline:#}");
-    assert_eq!((&pipeline["ledger"]["consumed"], &pipeline["gap"]), (&serde_json::json!(176), &serde_json::Value::Null));
+    assert!(
+        pipeline["ledger"]["fetched"].is_null() && pipeline["ledger"]["produced"].is_null(),
+        "{pipeline:#}"
+    );
+    assert_eq!(
+        (&pipeline["ledger"]["consumed"], &pipeline["gap"]),
+        (&serde_json::json!(176), &serde_json::Value::Null)
+    );
     let branches = pipeline["branches"].as_array().unwrap();
     assert_eq!(branches.len(), 1, "the load branch alone: {branches:#?}");
     let metadata = plain.client().fetch_metadata(None, LIMIT).unwrap();
-    assert!(!metadata.topics().iter().any(|found| found.name() == format!("{topic}-p.cursors")));
+    assert!(
+        !metadata
+            .topics()
+            .iter()
+            .any(|found| found.name() == format!("{topic}-p.cursors"))
+    );
     // What comes while it runs is taken as it comes.
     send(&plain, &topic, 6_000..6_010);
     plain.flush(LIMIT).unwrap();

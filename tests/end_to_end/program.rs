@@ -50,7 +50,8 @@ fn append(job: &Job, text: &str) {
 fn the_shipped_examples_are_sound() {
     for file in ["people.toml", "singer.toml"] {
         let environment = config::Environment::of([("HOME", "/home/ada")]);
-        let loaded = config::load(&examples().join(file), &environment).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let loaded =
+            config::load(&examples().join(file), &environment).unwrap_or_else(|problems| panic!("{problems:#?}"));
         assert_eq!(loaded.notes, [], "{file}");
     }
 }
@@ -60,23 +61,42 @@ fn the_shipped_program_fills_its_table_and_goes_on_at_its_cursor() {
     let name = unique("people");
     let job = example(&Brokers::Embedded, "people.toml", &["people.py"], &name);
     let ledger = job.run_once();
-    assert!(ledger.contains("the ledger adds up") && ledger.contains("2,000"), "{ledger}");
+    assert!(
+        ledger.contains("the ledger adds up") && ledger.contains("2,000"),
+        "{ledger}"
+    );
     assert_eq!(job.count("SELECT count(*) FROM people"), 2_000);
     assert_eq!(job.count("SELECT count(*) FROM people WHERE team = 'red'"), 1_000);
     let ledger = job.run_once();
-    assert!(ledger.contains("the ledger adds up") && ledger.contains("2,000"), "{ledger}");
-    assert_eq!(job.count("SELECT sum(consumed) FROM aqueduct.offsets"), 2_000, "one run");
+    assert!(
+        ledger.contains("the ledger adds up") && ledger.contains("2,000"),
+        "{ledger}"
+    );
+    assert_eq!(
+        job.count("SELECT sum(consumed) FROM aqueduct.offsets"),
+        2_000,
+        "one run"
+    );
 }
 
 #[test]
 fn the_shipped_singer_tap_fills_its_table_and_its_state_comes_back() {
     let name = unique("tap");
     let kafka = Brokers::Kafka(TestKafka::shared().address().to_owned());
-    let job = example(&kafka, "singer.toml", &["tap_countries.py", "tap_countries.json"], &name);
+    let job = example(
+        &kafka,
+        "singer.toml",
+        &["tap_countries.py", "tap_countries.json"],
+        &name,
+    );
     // A tap is run again and again.
     let path = job.dir.path().join("config.toml");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("output = \"singer\"", "output = \"singer\"\nevery = \"100ms\"")).unwrap();
+    fs::write(
+        &path,
+        text.replace("output = \"singer\"", "output = \"singer\"\nevery = \"100ms\""),
+    )
+    .unwrap();
     let ledger = job.run_once();
     assert!(ledger.contains("the ledger adds up"), "{ledger}");
     assert_eq!(job.count("SELECT count(*) FROM countries"), 6);
@@ -88,7 +108,11 @@ fn the_shipped_singer_tap_fills_its_table_and_its_state_comes_back() {
     let ledger = job.run_once();
     assert!(ledger.contains("the ledger adds up"), "{ledger}");
     assert_eq!(job.count("SELECT count(*) FROM countries"), 7);
-    assert_eq!(job.count("SELECT sum(consumed) FROM aqueduct.offsets"), 7, "only the new one was read");
+    assert_eq!(
+        job.count("SELECT sum(consumed) FROM aqueduct.offsets"),
+        7,
+        "only the new one was read"
+    );
 }
 
 /// Prints ids to 3,000, a cursor after every tenth, and writes down each start; slow enough to be killed in the middle.
@@ -150,7 +174,10 @@ fn a_stop_ends_the_program_and_a_program_that_always_fails_parks_its_pipeline_wi
             name.replace('-', "_")
         )
     };
-    append(&job, &pipeline(&format!("{name}-a"), "echo $$ >pid; while :; do sleep 1; done", ""));
+    append(
+        &job,
+        &pipeline(&format!("{name}-a"), "echo $$ >pid; while :; do sleep 1; done", ""),
+    );
     let missing = "command = [\"no-such-program-anywhere\"]\n";
     append(
         &job,

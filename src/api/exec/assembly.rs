@@ -8,11 +8,7 @@
 use tokio::time::Instant;
 
 use super::cursor::{Prefix, RunCursor};
-use crate::{
-    api::http::Fetched,
-    config::settings::Batch,
-    model::PageRecord,
-};
+use crate::{api::http::Fetched, config::settings::Batch, model::PageRecord};
 
 /// The repeat of a run has printed other records than the run before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

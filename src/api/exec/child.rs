@@ -23,7 +23,13 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 const GUARD: &str = "trap '' TERM INT HUP QUIT; read -r _; kill -TERM 0; sleep 5; kill -KILL 0";
 
 /// Variables of this daemon that are nobody else's business.
-const OWN: [&str; 5] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "CREDENTIALS_DIRECTORY"];
+const OWN: [&str; 5] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "CREDENTIALS_DIRECTORY",
+];
 
 /// A running program. Dropping it ends it, by its guard.
 pub(super) struct Program {
@@ -82,7 +88,9 @@ impl Program {
             .stderr(Stdio::piped())
             .process_group(group.as_raw());
         for (name, _) in std::env::vars_os() {
-            let is_ours = name.to_str().is_some_and(|name| name.starts_with("AQUEDUCT_") || OWN.contains(&name));
+            let is_ours = name
+                .to_str()
+                .is_some_and(|name| name.starts_with("AQUEDUCT_") || OWN.contains(&name));
             if is_ours {
                 command.env_remove(name);
             }

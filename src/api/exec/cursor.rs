@@ -5,7 +5,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    api::{ApiError, source::{Next, Request}},
+    api::{
+        ApiError,
+        source::{Next, Request},
+    },
     model::{PageRecord, ShardId},
 };
 

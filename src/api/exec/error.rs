@@ -28,15 +28,15 @@ pub enum RunError {
         last_words: String,
     },
     /// It lives, but prints nothing.
-    #[error(
-        "program {program}: printed nothing for {limit:?}; if that is how it works, raise `source.timeout`"
-    )]
+    #[error("program {program}: printed nothing for {limit:?}; if that is how it works, raise `source.timeout`")]
     Silent { program: String, limit: Duration },
     /// Its output is closed, and it lives on.
     #[error("program {program}: closed its output but did not end within {limit:?}; it should exit with 0")]
     LivesOn { program: String, limit: Duration },
     /// A line that is no JSON, or no message of the declared kind.
-    #[error("program {program}: line {line} of its output {reason}{excerpt}; only JSON lines belong on stdout, the rest on stderr")]
+    #[error(
+        "program {program}: line {line} of its output {reason}{excerpt}; only JSON lines belong on stdout, the rest on stderr"
+    )]
     Line {
         program: String,
         /// From 1.
@@ -46,14 +46,18 @@ pub enum RunError {
         excerpt: String,
     },
     /// A line that does not end.
-    #[error("program {program}: line {line} of its output is longer than {limit_bytes} bytes; print smaller records, each on a line")]
+    #[error(
+        "program {program}: line {line} of its output is longer than {limit_bytes} bytes; print smaller records, each on a line"
+    )]
     LineTooLong {
         program: String,
         line: u64,
         limit_bytes: usize,
     },
     /// A state that the log would not take.
-    #[error("program {program}: its cursor in line {line} has {size_bytes} bytes; {limit_bytes} are the most that is kept")]
+    #[error(
+        "program {program}: its cursor in line {line} has {size_bytes} bytes; {limit_bytes} are the most that is kept"
+    )]
     StateTooLarge {
         program: String,
         line: u64,
@@ -107,18 +111,75 @@ mod tests {
         let line = String::new;
         for (error, verdict) in [
             (exited(), Verdict::Retry),
-            (RunError::Prepare { program: program(), what: "write", source: io_error() }, Verdict::Retry),
-            (RunError::Silent { program: program(), limit: Duration::from_secs(1) }, Verdict::Retry),
-            (RunError::LivesOn { program: program(), limit: Duration::from_secs(1) }, Verdict::Retry),
-            (RunError::Line { program: program(), line: 1, reason: line(), excerpt: line() }, Verdict::Retry),
-            (RunError::LineTooLong { program: program(), line: 1, limit_bytes: 1 }, Verdict::Retry),
-            (RunError::Read { program: program(), source: io_error() }, Verdict::Retry),
-            (RunError::Start { program: program(), source: io_error() }, Verdict::Fail),
             (
-                RunError::StateTooLarge { program: program(), line: 1, size_bytes: 2, limit_bytes: 1 },
+                RunError::Prepare {
+                    program: program(),
+                    what: "write",
+                    source: io_error(),
+                },
+                Verdict::Retry,
+            ),
+            (
+                RunError::Silent {
+                    program: program(),
+                    limit: Duration::from_secs(1),
+                },
+                Verdict::Retry,
+            ),
+            (
+                RunError::LivesOn {
+                    program: program(),
+                    limit: Duration::from_secs(1),
+                },
+                Verdict::Retry,
+            ),
+            (
+                RunError::Line {
+                    program: program(),
+                    line: 1,
+                    reason: line(),
+                    excerpt: line(),
+                },
+                Verdict::Retry,
+            ),
+            (
+                RunError::LineTooLong {
+                    program: program(),
+                    line: 1,
+                    limit_bytes: 1,
+                },
+                Verdict::Retry,
+            ),
+            (
+                RunError::Read {
+                    program: program(),
+                    source: io_error(),
+                },
+                Verdict::Retry,
+            ),
+            (
+                RunError::Start {
+                    program: program(),
+                    source: io_error(),
+                },
                 Verdict::Fail,
             ),
-            (RunError::GaveUp { num_runs: 5, source: Box::new(exited()) }, Verdict::Fail),
+            (
+                RunError::StateTooLarge {
+                    program: program(),
+                    line: 1,
+                    size_bytes: 2,
+                    limit_bytes: 1,
+                },
+                Verdict::Fail,
+            ),
+            (
+                RunError::GaveUp {
+                    num_runs: 5,
+                    source: Box::new(exited()),
+                },
+                Verdict::Fail,
+            ),
         ] {
             assert_eq!(error.verdict(), verdict, "{error}");
         }

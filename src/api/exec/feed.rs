@@ -206,7 +206,10 @@ impl ExecFeed {
             return Ok(None);
         };
         let write = || {
-            let mut file = tempfile::Builder::new().prefix("aqueduct-state-").suffix(".json").tempfile()?;
+            let mut file = tempfile::Builder::new()
+                .prefix("aqueduct-state-")
+                .suffix(".json")
+                .tempfile()?;
             file.write_all(state.as_bytes())?;
             file.flush()?;
             Ok(file)

@@ -91,7 +91,10 @@ mod tests {
 
     #[tokio::test]
     async fn lines_come_one_by_one_also_the_last_one_without_an_end() {
-        assert_eq!(all(b"a\n\nbc\r\nd", 10).await, [line("a"), line(""), line("bc\r"), line("d"), Read::End]);
+        assert_eq!(
+            all(b"a\n\nbc\r\nd", 10).await,
+            [line("a"), line(""), line("bc\r"), line("d"), Read::End]
+        );
         assert_eq!(all(b"a\n", 10).await, [line("a"), Read::End]);
         assert_eq!(all(b"", 10).await, [Read::End]);
     }

@@ -155,7 +155,10 @@ mod tests {
     fn a_line_with_a_cursor_alone_is_the_state_byte_for_byte() {
         let reader = reader(ExecOutput::Lines, None);
         for (line, state) in [
-            (&b"{\"cursor\": {\"id\": 1.10, \"a\": 12345678901234567890}}"[..], "{\"id\": 1.10, \"a\": 12345678901234567890}"),
+            (
+                &b"{\"cursor\": {\"id\": 1.10, \"a\": 12345678901234567890}}"[..],
+                "{\"id\": 1.10, \"a\": 12345678901234567890}",
+            ),
             (b" { \"cursor\":\"abc\" } ", "\"abc\""),
             (b"{\"cursor\":7}", "7"),
         ] {
@@ -199,9 +202,18 @@ mod tests {
             Ok(Printed::State(state)) if state == r#"{"bookmarks":{}}"#
         ));
         for (line, kind) in [
-            (&br#"{"type":"SCHEMA","stream":"users","schema":{},"key_properties":["id"]}"#[..], "SCHEMA"),
-            (br#"{"type":"ACTIVATE_VERSION","stream":"users","version":1}"#, "ACTIVATE_VERSION"),
-            (br#"{"type":"RECORD","stream":"orders","record":{}}"#, "RECORD of orders"),
+            (
+                &br#"{"type":"SCHEMA","stream":"users","schema":{},"key_properties":["id"]}"#[..],
+                "SCHEMA",
+            ),
+            (
+                br#"{"type":"ACTIVATE_VERSION","stream":"users","version":1}"#,
+                "ACTIVATE_VERSION",
+            ),
+            (
+                br#"{"type":"RECORD","stream":"orders","record":{}}"#,
+                "RECORD of orders",
+            ),
         ] {
             assert!(matches!(read(&reader, line), Ok(Printed::Ignored(Some(found))) if found == kind));
         }

@@ -13,7 +13,11 @@ pub(super) struct Redactor {
 impl Redactor {
     pub(super) fn new(hidden: &[Secret]) -> Self {
         // Shorter ones would tear holes into ordinary words.
-        let mut secrets: Vec<Secret> = hidden.iter().filter(|secret| secret.expose().len() >= 6).cloned().collect();
+        let mut secrets: Vec<Secret> = hidden
+            .iter()
+            .filter(|secret| secret.expose().len() >= 6)
+            .cloned()
+            .collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Self { secrets }
     }
@@ -50,7 +54,10 @@ mod tests {
     #[test]
     fn secrets_never_show_and_long_texts_are_cut() {
         let redactor = Redactor::new(&[Secret::new("hunter2"), Secret::new("hunter2-long"), Secret::new("ab")]);
-        assert_eq!(redactor.show(b"abc hunter2-long, hunter2\x1b[1m\n", 80), "abc ***, *** [1m");
+        assert_eq!(
+            redactor.show(b"abc hunter2-long, hunter2\x1b[1m\n", 80),
+            "abc ***, *** [1m"
+        );
         assert_eq!(redactor.excerpt(b"hunter2 hunter2", 5), ": *** *…");
         assert_eq!(redactor.excerpt(b" \n", 5), "");
     }

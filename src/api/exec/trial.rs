@@ -15,7 +15,8 @@ impl ExecSource {
         let Some(shard) = self.shards().into_iter().next() else {
             return Ok("no shards".to_owned());
         };
-        let Next::Fetch(Request::Exec(request)) = self.plan(&shard, None, chrono::Utc::now().timestamp_millis())? else {
+        let Next::Fetch(Request::Exec(request)) = self.plan(&shard, None, chrono::Utc::now().timestamp_millis())?
+        else {
             return Ok("nothing to read".to_owned());
         };
         let (mut feed, mut first_error) = (self.feed(&shard), None);

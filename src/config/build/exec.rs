@@ -24,7 +24,11 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Says of each key for programs that it has no meaning for an API.
 pub(super) fn refuse_keys(section: &Section<'_>) {
-    refuse(section, &OWN, "has no meaning with kind = \"http\"; remove it, or write kind = \"exec\"");
+    refuse(
+        section,
+        &OWN,
+        "has no meaning with kind = \"http\"; remove it, or write kind = \"exec\"",
+    );
 }
 
 fn refuse(section: &Section<'_>, names: &[&str], message: &str) {
@@ -34,7 +38,11 @@ fn refuse(section: &Section<'_>, names: &[&str], message: &str) {
 }
 
 pub(super) fn exec(section: &Section<'_>) -> Option<ExecSource> {
-    refuse(section, &HTTP, "has no meaning with kind = \"exec\"; remove it, or write kind = \"http\"");
+    refuse(
+        section,
+        &HTTP,
+        "has no meaning with kind = \"exec\"; remove it, or write kind = \"http\"",
+    );
     let command = section.parsed("command", command);
     let output = match section.choice("output") {
         "lines" => Some(ExecOutput::Lines),
@@ -68,7 +76,10 @@ pub(super) fn exec(section: &Section<'_>) -> Option<ExecSource> {
         check_shards(section, shards);
     }
     let Command { words, program, hidden } = command?;
-    let hidden = hidden.into_iter().chain(env.iter().map(|(_, value)| value.clone())).collect();
+    let hidden = hidden
+        .into_iter()
+        .chain(env.iter().map(|(_, value)| value.clone()))
+        .collect();
     let (key, key_text) = key.unzip();
     Some(ExecSource {
         command: words,
@@ -112,7 +123,9 @@ fn command(node: &Node, kind: &Kind) -> Result<Command, String> {
             other => return Err(format!("has {} in it; {example}", other.type_name())),
         };
         if text.value.contains('\0') {
-            return Err(format!("word {index} (from 0) has the character U+0000 in it; remove it"));
+            return Err(format!(
+                "word {index} (from 0) has the character U+0000 in it; remove it"
+            ));
         }
         let secret = Secret::new(text.value.as_str());
         if text.written.is_some() {
@@ -158,15 +171,22 @@ fn check_shards(section: &Section<'_>, shards: &Shards) {
         for name in set.keys() {
             let variable = exec_variable(name);
             if variable == "AQUEDUCT_CURSOR" {
-                section.problem("shards", format!("\"{name}\" would be {variable}, which holds the cursor; rename it"));
+                section.problem(
+                    "shards",
+                    format!("\"{name}\" would be {variable}, which holds the cursor; rename it"),
+                );
             } else if let Some(other) = seen.insert(variable.clone(), name) {
-                let message = format!("in number {index} (from 0) \"{name}\" and \"{other}\" are both {variable}; rename one");
+                let message =
+                    format!("in number {index} (from 0) \"{name}\" and \"{other}\" are both {variable}; rename one");
                 section.problem("shards", message);
             }
         }
         let has_nul = |value: &serde_json::Value| value.as_str().is_some_and(|text| text.contains('\0'));
         if set.values().any(has_nul) {
-            section.problem("shards", format!("number {index} (from 0) has the character U+0000 in it; remove it"));
+            section.problem(
+                "shards",
+                format!("number {index} (from 0) has the character U+0000 in it; remove it"),
+            );
         }
     }
 }

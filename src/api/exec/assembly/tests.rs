@@ -145,7 +145,10 @@ async fn more_records_than_a_page_holds_go_and_a_repeat_leaves_them_out() {
     let mut repeat = Play::new(true, &run.cursor());
     repeat.print("2 3 4 5 6 7 =b").expect("the same");
     repeat.end().expect("the same");
-    assert_eq!((repeat.records().as_str(), repeat.state().as_deref()), ("6 7", Some("b")));
+    assert_eq!(
+        (repeat.records().as_str(), repeat.state().as_deref()),
+        ("6 7", Some("b"))
+    );
 }
 
 #[tokio::test]
@@ -187,7 +190,10 @@ async fn without_states_records_go_as_they_come_and_the_next_run_begins_anew() {
     run.print("2 3 4 5 6").expect("known");
     run.end().expect("known");
     assert_eq!(run.records(), "1 2 3 4 5 6");
-    assert_eq!((run.state(), run.cursor().since.records, run.cursor().records), (None, 0, 6));
+    assert_eq!(
+        (run.state(), run.cursor().since.records, run.cursor().records),
+        (None, 0, 6)
+    );
     let mut next = Play::new(false, &run.cursor());
     next.print("1 2").expect("nothing is known");
     next.end().expect("nothing is known");
@@ -227,7 +233,11 @@ async fn a_state_alone_moves_the_cursor_and_the_same_state_moves_nothing() {
     run.print("1 =a").expect("known");
     run.wait();
     run.fail();
-    assert_eq!((run.pages.len(), run.records().as_str()), (1, ""), "1 would be printed again");
+    assert_eq!(
+        (run.pages.len(), run.records().as_str()),
+        (1, ""),
+        "1 would be printed again"
+    );
 }
 
 #[tokio::test]
