@@ -69,9 +69,13 @@ impl Script {
     }
 
     fn source(&self) -> Source {
+        self.exec().into()
+    }
+
+    fn exec(&self) -> ExecSource {
         let decorator = slog_term::PlainSyncDecorator::new(Sink(self.log.clone()));
         let log = Logger::root(slog_term::FullFormat::new(decorator).build().fuse(), o!());
-        ExecSource::with_limits(&self.settings, self.page, self.limits, log).into()
+        ExecSource::with_limits(&self.settings, self.page, self.limits, log)
     }
 
     fn file(&self, name: &str) -> String {
@@ -282,7 +286,6 @@ async fn records_of_a_program_without_cursors_go_as_they_come() {
 
 #[tokio::test]
 async fn each_way_to_fail_is_a_clear_error_with_its_verdict() {
-    let short = Duration::from_millis(200);
     let cases: Vec<(&str, fn(&mut Script), &str, Verdict)> = vec![
         (
             "echo 'key is bad' >&2; exit 4",
@@ -328,7 +331,6 @@ async fn each_way_to_fail_is_a_clear_error_with_its_verdict() {
             Verdict::Fail,
         ),
     ];
-    assert!(short < LIMIT);
     for (text, change, said, verdict) in cases {
         let mut script = Script::new(text);
         change(&mut script);
@@ -569,4 +571,21 @@ async fn memory_is_bounded_by_the_page_however_much_a_program_prints() {
     }
     assert_eq!(num_records, 30_000);
     assert!(largest < 70 * 1024, "a page of {largest} bytes");
+}
+
+#[tokio::test]
+async fn check_live_starts_the_program_once_and_says_what_it_prints() {
+    let first_page = r#"echo $$ >pid; echo '{"id":1}'; echo '{"cursor":1}'; exec sleep 1000"#;
+    let script = Script::new(first_page);
+    let said = script.exec().try_once().await.unwrap();
+    assert_eq!(said, "its first page has 1 records; it prints cursors");
+    assert!(is_gone(&script.file("pid")), "it was ended");
+    let mut plain = Script::new(r#"echo '{"id":1}'"#);
+    plain.settings.output = ExecOutput::Lines;
+    let said = plain.exec().try_once().await.unwrap();
+    assert!(said.contains("it has printed no cursor so far"), "{said}");
+    let mut missing = Script::new("");
+    missing.settings.command = vec![Secret::new("no-such-program")];
+    let error = missing.exec().try_once().await.unwrap_err();
+    assert!(error.to_string().contains("cannot be started"), "{error}");
 }
