@@ -20,7 +20,7 @@ use crate::{
         transformer::{Transformer, TransformerSettings},
         writer::{Brake, Writer, WriterSettings},
     },
-    api::http::HttpSource,
+    api::Source,
     config::settings::{Pipeline, Supervision},
     log::{Log, TopicSpec},
     sql::Program,
@@ -39,7 +39,7 @@ pub struct Wiring {
     /// The log between the branches.
     pub log: Arc<dyn Log>,
     /// Where pages come from; `None` = others fill the topic.
-    pub source: Option<Arc<HttpSource>>,
+    pub source: Option<Source>,
     /// The checked SQL.
     pub program: Arc<Program>,
     /// How to reach PostgreSQL.

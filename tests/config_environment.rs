@@ -44,7 +44,7 @@ fn problems(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
 fn http(settings: &Settings) -> &HttpSource {
     match &settings.pipelines[0].source {
         Source::Http(http) => http,
-        Source::None => panic!("the source is http"),
+        Source::Exec(_) | Source::None => panic!("the source is http"),
     }
 }
 

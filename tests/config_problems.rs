@@ -275,8 +275,8 @@ const ONE_PROBLEM: &[(&str, &str, &str)] = &[
     ),
     (
         "kind = \"http\"",
-        "kind = \"exec\"",
-        "15: pipeline.people.source.kind: \"exec\" is not built yet; this version has \"http\" and \"none\"",
+        "kind = \"exex\"",
+        "15: pipeline.people.source.kind: \"exex\" is unknown; did you mean \"exec\"? (one of \"http\", \"exec\" or \"none\")",
     ),
     (
         "kind = \"page\"",

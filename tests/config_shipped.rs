@@ -24,7 +24,7 @@ fn parsed(text: &str) -> Settings {
 fn http(settings: &Settings) -> &HttpSource {
     match &settings.pipelines[0].source {
         Source::Http(http) => http,
-        Source::None => panic!("the source is http"),
+        Source::Exec(_) | Source::None => panic!("the source is http"),
     }
 }
 

@@ -88,6 +88,9 @@ pub enum ApiError {
         /// `paginate.param`
         param: String,
     },
+    /// A run of the program failed.
+    #[error(transparent)]
+    Run(#[from] super::exec::RunError),
 }
 
 impl ApiError {
@@ -98,6 +101,7 @@ impl ApiError {
             Self::Exchange { source, .. } if source.is_builder() => Verdict::Fail,
             Self::Exchange { .. } => Verdict::Retry,
             Self::Status { status, .. } => status_verdict(*status),
+            Self::Run(error) => error.verdict(),
             Self::Configure { .. }
             | Self::Cursor { .. }
             | Self::Redirect { .. }

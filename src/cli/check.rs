@@ -7,6 +7,7 @@ use slog::Logger;
 
 use crate::{
     api::{
+        exec::ExecSource,
         http::{Attempt, HttpSource},
         pagination::Next,
     },
@@ -102,6 +103,11 @@ fn postgres(settings: &Settings) -> Result<String, BoxError> {
 }
 
 async fn api(pipeline: &Pipeline, log: &Logger) -> Result<String, BoxError> {
+    if let Source::Exec(settings) = &pipeline.source {
+        return Ok(ExecSource::new(settings, pipeline.batch, log.clone())
+            .try_once()
+            .await?);
+    }
     let Source::Http(settings) = &pipeline.source else {
         return Ok("none: others fill the topic".into());
     };

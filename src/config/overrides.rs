@@ -205,6 +205,7 @@ fn map_name(map: &Table, key: &Key, segment: &str) -> String {
     let name = match key.name {
         "properties" => name.replace('_', "."),
         "headers" => name.replace('_', "-"),
+        "env" => name.to_uppercase(),
         _ => name.to_owned(),
     };
     format!("{name}{suffix}")

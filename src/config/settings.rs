@@ -200,6 +200,8 @@ pub enum OnNul {
 pub enum Source {
     /// `kind = "http"`
     Http(Box<HttpSource>),
+    /// `kind = "exec"`
+    Exec(Box<ExecSource>),
     /// `kind = "none"`: others fill the topic.
     None,
 }
@@ -261,6 +263,60 @@ pub fn shown_url(url: &url::Url) -> String {
     shown.set_query(None);
     shown.set_fragment(None);
     shown.into()
+}
+
+/// `[pipeline.source]` with `kind = "exec"`
+#[derive(Clone, Debug)]
+pub struct ExecSource {
+    /// The program and its arguments, which may hold secrets.
+    pub command: Vec<Secret>,
+    /// The program as messages name it: the command's first word as written.
+    pub program: String,
+    /// What must not be repeated of the program's words: the values of `env`, and arguments with variables in them.
+    pub hidden: Vec<Secret>,
+    /// Variables of the program's environment; values may be secrets.
+    pub env: Vec<(String, Secret)>,
+    /// The program's working directory.
+    pub dir: PathBuf,
+    /// What its lines mean.
+    pub output: ExecOutput,
+    /// With Singer messages: the one stream whose records count; `None` = all.
+    pub stream: Option<String>,
+    /// The argument before the path of a file with the state; `None` = no file.
+    pub state_arg: Option<String>,
+    /// Where the message key is in a record.
+    pub key: Option<serde_json_path::JsonPath>,
+    /// The text of `key`, as written.
+    pub key_text: Option<String>,
+    /// From the start of one run to the start of the next; `None` = one run.
+    pub every: Option<Duration>,
+    /// The longest time without a line.
+    pub timeout: Duration,
+    /// How the source is split: one run a parameter set. `Stripes(1)` = not split.
+    pub shards: Shards,
+}
+
+/// The variable in which a program gets a shard's parameter.
+pub fn exec_variable(parameter: &str) -> String {
+    let letter = |letter: char| {
+        if letter.is_ascii_alphanumeric() {
+            letter.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
+    format!("AQUEDUCT_{}", parameter.chars().map(letter).collect::<String>())
+}
+
+/// `pipeline.source.output`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecOutput {
+    /// A line is a record, or a cursor `{"cursor": …}`; until there is one, records go as they come.
+    Lines,
+    /// The same, and records always wait for the cursor after them.
+    Cursors,
+    /// Singer messages; records wait for the STATE after them.
+    Singer,
 }
 
 /// `pipeline.source.paginate`

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Mode;
 use crate::{
-    api::http::HttpSource,
+    api::{self, exec::ExecSource, http::HttpSource},
     config::settings::{Brokers, Pipeline, PostgresUrl, Settings, Source},
     log::{
         Log, LogError, TopicSpec,
@@ -152,10 +152,10 @@ pub(super) fn wire(
         Source::None => None,
         Source::Http(http) => {
             let source = HttpSource::new(http, logger.clone());
-            Some(Arc::new(
-                source.map_err(|error| refused("the HTTP source")(error.into()))?,
-            ))
+            let source = source.map_err(|error| refused("the HTTP source")(error.into()))?;
+            Some(api::Source::Http(source))
         }
+        Source::Exec(exec) => Some(ExecSource::new(exec, pipeline.batch, logger.clone()).into()),
     };
     let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     let spec = TopicSpec {

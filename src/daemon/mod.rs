@@ -2,6 +2,7 @@
 
 mod building;
 mod positions;
+mod goal;
 mod probe;
 mod skipping;
 mod watchdog;

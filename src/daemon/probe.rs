@@ -7,9 +7,9 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{RunningPipeline, building::LOOK, positions};
+use super::{RunningPipeline, building::LOOK, goal::Goal, positions};
 use crate::{
-    api::{http::HttpSource, pagination::Next},
+    api::{Next, Source},
     log::{Inspector, Log, TopicSpec},
     model::{Ledger, LostRange},
     store::{ConnectInfo, Session, ledger, skips},
@@ -51,7 +51,7 @@ pub struct PipelineReport {
     pub lost: Vec<LostRange>,
     /// Whether every shard of the source is at its end (for now).
     pub source_at_end: bool,
-    /// Whether everything in the topic is settled.
+    /// Whether everything in the topic is settled; with `--once` and nothing to fetch: what was there at the start.
     pub drained: bool,
 }
 
@@ -60,8 +60,10 @@ pub struct Probe {
     connect: Arc<ConnectInfo>,
     log: Arc<dyn Log>,
     spec: TopicSpec,
-    source: Option<Arc<HttpSource>>,
+    source: Option<Source>,
     frozen_now_ms: Option<i64>,
+    /// With `--once` and nothing to fetch.
+    goal: Option<Goal>,
     gap: Option<(String, Instant)>,
     session: Option<Session>,
     inspector: Option<Arc<dyn Inspector>>,
@@ -75,6 +77,7 @@ impl Probe {
             spec: wiring.spec.clone(),
             source: wiring.source.clone(),
             frozen_now_ms: wiring.frozen_now_ms,
+            goal: (wiring.source.is_none() && wiring.frozen_now_ms.is_some()).then(Goal::default),
             gap: None,
             session: None,
             inspector: None,
@@ -116,7 +119,7 @@ impl Probe {
         let now_ms = self
             .frozen_now_ms
             .unwrap_or_else(|| chrono::Utc::now().timestamp_millis());
-        let at_end = |source: &Arc<HttpSource>| {
+        let at_end = |source: &Source| {
             cursors.iter().all(|(shard, committed)| {
                 let cursor = committed.as_ref().map(|committed| &committed.cursor);
                 matches!(
@@ -184,6 +187,7 @@ impl Probe {
             tables,
         };
         let gap = self.standing_gap(ledger.gap().filter(|_| drained && source_at_end));
+        let drained = drained || self.goal.as_mut().is_some_and(|goal| goal.is_reached(&partitions));
         Ok(PipelineReport {
             name: self.spec.pipeline.to_string(),
             ledger,

@@ -82,7 +82,7 @@ impl Scene {
         };
         let (source, gauges) = (source(url, stop), Arc::new(Gauges::default()));
         let settings = FetcherSettings {
-            source: Arc::new(source.clone()),
+            source: source.clone().into(),
             max_unanswered_records,
             max_unanswered_bytes: usize::MAX,
             frozen_now_ms: None,
@@ -317,7 +317,7 @@ fn every_producer_is_asked_for_shards() {
             })
             .collect();
         let settings = FetcherSettings {
-            source: Arc::new(source("http://127.0.0.1:9/", Stop::Empty)),
+            source: source("http://127.0.0.1:9/", Stop::Empty).into(),
             max_unanswered_records: 1,
             max_unanswered_bytes: usize::MAX,
             frozen_now_ms: None,

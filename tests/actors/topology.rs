@@ -95,7 +95,7 @@ fn the_branches_have_their_shapes_and_stop_in_data_order() {
             },
             pipeline: Arc::new(pipeline),
             log: Arc::new(log),
-            source: Some(Arc::new(source)),
+            source: Some(source.into()),
             program: Program::compile(&declaration).unwrap(),
             connect: Arc::new(database.info()),
             owner: "test".into(),

@@ -6,7 +6,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Recipient, WrapFuture}
 
 use super::shard::{ShardLoop, Stopped};
 use crate::{
-    api::http::HttpSource,
+    api::Source,
     messages::{Lend, Lent, Produce},
     supervision::Life,
     telemetry::Gauges,
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone)]
 pub struct FetcherSettings {
     /// Where pages come from.
-    pub source: Arc<HttpSource>,
+    pub source: Source,
     /// So many records may be unanswered in a shard before the next page is fetched.
     pub max_unanswered_records: usize,
     /// And so many bytes of them.

@@ -9,9 +9,8 @@ use serde_json::Value;
 use super::actor::FetcherSettings;
 use crate::{
     api::{
-        ApiError,
+        ApiError, Feed, Next, Request,
         http::{Attempt, Fetched},
-        pagination::{Next, PageRequest},
     },
     messages::{Delivered, Lent, Produce, Refused},
     model::Page,
@@ -39,6 +38,7 @@ type Answer = Result<Result<Delivered, Refused>, MailboxError>;
 
 pub(super) struct ShardLoop {
     settings: FetcherSettings,
+    feed: Feed,
     lent: Lent,
     produce: Recipient<Produce>,
     life: Life,
@@ -52,6 +52,7 @@ impl ShardLoop {
     pub(super) fn new(settings: FetcherSettings, mut lent: Lent, produce: Recipient<Produce>, life: Life) -> Self {
         let cursor = lent.cursor.take().unwrap_or(Value::Null);
         Self {
+            feed: settings.source.feed(&lent.shard),
             settings,
             lent,
             produce,
@@ -86,7 +87,7 @@ impl ShardLoop {
                 .plan(&self.lent.shard, cursor, self.now_ms())
                 .map_err(stopped)?
             {
-                Next::Request(request) => {
+                Next::Fetch(request) => {
                     let fetched = self.fetch(&request).await?;
                     self.send(fetched);
                 }
@@ -117,18 +118,19 @@ impl ShardLoop {
         self.settings.gauges.shard_state(self.lent.shard.number, state);
     }
 
-    /// Fetches the next page, however long the API is away. Ends early when the shard is taken away.
-    async fn fetch(&mut self, request: &PageRequest) -> Result<Fetched, Stopped> {
-        self.say(format!("fetching page {}", request.page()));
+    /// Fetches the next page, however long the source is away. Ends early when the shard is taken away.
+    async fn fetch(&mut self, request: &Request) -> Result<Fetched, Stopped> {
+        self.say(request.describe());
+        let noun = self.settings.source.noun();
         let revoked = self.lent.lease.revoked.clone();
         let progress = self.life.progress();
         let mut waiting = None;
         let mut report = |attempt: Attempt<'_>| {
             waiting = match attempt {
                 // Bounded by the deadline of the request, which may be longer than `stall_after`.
-                Attempt::Started { .. } => Some(progress.wait("the API to answer")),
+                Attempt::Started { .. } => Some(progress.wait(format!("{noun} to answer"))),
                 Attempt::RateLimited { .. } => Some(progress.wait("the rate limit of the source")),
-                Attempt::Waiting { error, .. } => Some(progress.wait(format!("the API: {}", chain(error)))),
+                Attempt::Waiting { error, .. } => Some(progress.wait(format!("{noun}: {}", chain(error)))),
                 Attempt::Done { .. } => {
                     progress.mark();
                     None
@@ -137,7 +139,7 @@ impl ShardLoop {
         };
         let fetched = tokio::select! {
             () = revoked.cancelled() => return Err(Stopped::Lost),
-            fetched = self.settings.source.fetch(&self.lent.shard, request, &mut report) => fetched,
+            fetched = self.feed.fetch(request, &mut report) => fetched,
         };
         fetched.map_err(stopped)
     }

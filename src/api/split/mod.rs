@@ -9,12 +9,14 @@
 //! | a record is not an object, not UTF-8, or nested too deep | that record alone is refused |
 
 mod general;
+mod line;
 mod mask;
 mod path;
 mod pick;
 mod record;
 mod splitter;
 
+pub use line::{Line, LineSplitter};
 pub use splitter::{PageProblem, SplitPage, Splitter};
 
 /// A record that is nested deeper than this is refused. What parses JSON recursively gives up at about this depth too.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{
     section::Section,
-    settings::{Brokers, Pipeline, Settings, Shards, Source},
+    settings::{Brokers, ExecOutput, Pipeline, Settings, Shards, Source},
     tree::{Text, Value},
 };
 
@@ -65,17 +65,31 @@ pub(super) fn note(settings: &Settings, root: &Section<'_>, sections: &[Section<
                 "has no effect with brokers = \"embedded\", which keeps one copy on this machine's disk",
             );
         }
+        note_cursors(pipeline, &section.child("source", "pipeline[].source"));
         note_idle(pipeline, &section.child("actors", "pipeline[].actors"));
+    }
+}
+
+fn note_cursors(pipeline: &Pipeline, section: &Section<'_>) {
+    if matches!(&pipeline.source, Source::Exec(exec) if exec.output == ExecOutput::Lines) {
+        section.note(
+            "output",
+            "is \"lines\": a program that prints no cursors begins anew when it was interrupted, and what it had printed may \
+             come twice; the guarantee starts at the log. Print {\"cursor\": …} lines and write output = \"cursors\", or take \
+             mode = \"upsert\"",
+        );
     }
 }
 
 fn note_idle(pipeline: &Pipeline, section: &Section<'_>) {
     let partitions = pipeline.topic.partitions as usize;
+    let num = |shards: &Shards| match shards {
+        Shards::Stripes(stripes) => *stripes as usize,
+        Shards::Declared(sets) => sets.len(),
+    };
     let shards = match &pipeline.source {
-        Source::Http(http) => match &http.shards {
-            Shards::Stripes(stripes) => *stripes as usize,
-            Shards::Declared(sets) => sets.len(),
-        },
+        Source::Http(http) => num(&http.shards),
+        Source::Exec(exec) => num(&exec.shards),
         Source::None => 0,
     };
     let actors = pipeline.actors;

@@ -2,6 +2,7 @@
 
 mod cross;
 mod daemon;
+mod exec;
 mod paginate;
 mod pipeline;
 mod shards;

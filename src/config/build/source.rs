@@ -1,6 +1,6 @@
 //! `[pipeline.source]`
 
-use super::{paginate, shards};
+use super::{exec, paginate, shards};
 use crate::config::{
     keys,
     section::Section,
@@ -9,7 +9,11 @@ use crate::config::{
 
 pub(super) fn source(section: &Section<'_>) -> Option<Source> {
     match section.choice("kind") {
-        "http" => http(section).map(Box::new).map(Source::Http),
+        "http" => {
+            exec::refuse_keys(section);
+            http(section).map(Box::new).map(Source::Http)
+        }
+        "exec" => exec::exec(section).map(Box::new).map(Source::Exec),
         "none" => {
             nothing_else(section);
             Some(Source::None)

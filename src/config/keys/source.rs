@@ -13,11 +13,12 @@ pub(super) const KEYS: &[Key] = &[
         table: TABLE,
         name: "kind",
         kind: Kind::Choice {
-            built: &["http", "none"],
-            planned: &["exec"],
+            built: &["http", "exec", "none"],
+            planned: &[],
         },
         default: Required,
-        sentence: "Where records come from: \"http\", or \"none\" if other programs fill the topic.",
+        sentence: "Where records come from: \"http\", \"exec\" (what a program prints), or \"none\" if other programs fill \
+                   the topic.",
     },
     Key {
         table: TABLE,
@@ -59,7 +60,8 @@ pub(super) const KEYS: &[Key] = &[
             max: Duration::from_secs(366 * 86_400),
         },
         default: Unset,
-        sentence: "The time from the start of one sweep over the pages to the start of the next; without it there is one sweep.",
+        sentence: "The time from the start of one sweep over the pages to the start of the next; without it there is one sweep. \
+                   With \"exec\" a sweep is a run.",
     },
     Key {
         table: TABLE,
@@ -76,7 +78,8 @@ pub(super) const KEYS: &[Key] = &[
             max: DAY,
         },
         default: Is("\"30s\""),
-        sentence: "The deadline of a whole request, body included.",
+        sentence: "The deadline of a whole request, body included. With \"exec\" it is the longest time without a line, and \
+                   \"5m\" by default.",
     },
     Key {
         table: TABLE,
@@ -84,7 +87,7 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Shards,
         default: Is("1"),
         sentence: "How the source is split: a number of stripes of its pages, or a list of parameter sets like \
-                   [{ nat = \"fr\" }, { nat = \"de\" }].",
+                   [{ nat = \"fr\" }, { nat = \"de\" }]. With \"exec\" there is one run a set, which finds nat in AQUEDUCT_NAT.",
     },
     Key {
         table: TABLE,
@@ -115,6 +118,52 @@ pub(super) const KEYS: &[Key] = &[
         ),
         default: Unset,
         sentence: "How requests are authorised.",
+    },
+    Key {
+        table: TABLE,
+        name: "command",
+        kind: Kind::Texts,
+        default: Required,
+        sentence: "The program and its arguments, started without a shell; a name without / is looked up in PATH.",
+    },
+    Key {
+        table: TABLE,
+        name: "output",
+        kind: Kind::Choice {
+            built: &["lines", "cursors", "singer"],
+            planned: &[],
+        },
+        default: Is("\"lines\""),
+        sentence: "What the program prints: \"lines\" of JSON, each a record or {\"cursor\": …}; \"cursors\", the same, but \
+                   records always wait for the cursor after them; or \"singer\" messages.",
+    },
+    Key {
+        table: TABLE,
+        name: "stream",
+        kind: Kind::Text,
+        default: Unset,
+        sentence: "With \"singer\": the one stream whose records are taken; without it all of them are.",
+    },
+    Key {
+        table: TABLE,
+        name: "state_arg",
+        kind: Kind::Text,
+        default: Follows("\"--state\" with \"singer\", else none"),
+        sentence: "The argument after which the program takes a file with its last cursor; it is left out while there is none.",
+    },
+    Key {
+        table: TABLE,
+        name: "dir",
+        kind: Kind::Path,
+        default: Follows("this file's directory"),
+        sentence: "The program's working directory.",
+    },
+    Key {
+        table: TABLE,
+        name: "env",
+        kind: Kind::Map,
+        default: Unset,
+        sentence: "Variables of the program's environment, besides the daemon's own; their values are never printed.",
     },
     Key {
         table: PAGINATE,
