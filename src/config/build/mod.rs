@@ -1,9 +1,12 @@
 //! From the checked tree to [`Settings`]: one file a table.
 
+mod agree;
+mod auth;
 mod cross;
 mod daemon;
 mod paginate;
 mod pipeline;
+mod request;
 mod shards;
 mod source;
 mod table;
