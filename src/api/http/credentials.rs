@@ -175,7 +175,10 @@ impl Credentials {
             }
             Auth::Basic { user, .. } => {
                 // reqwest has Base64; the address of this request is of no meaning.
-                let request = self.client.get("http://localhost/").basic_auth(user, Some(secret.expose()));
+                let request = self
+                    .client
+                    .get("http://localhost/")
+                    .basic_auth(user, Some(secret.expose()));
                 let value = request.build().ok()?.headers().get(AUTHORIZATION)?.clone();
                 let encoded = value.to_str().ok()?.trim_start_matches("Basic ").to_owned();
                 self.redactor.learn(&encoded);

@@ -148,8 +148,10 @@ impl Exchange {
         if let Some(grant) = grant {
             grant.apply(&mut url, &mut headers, is_home);
         }
-        if question.body.is_none() {
-            headers.remove(CONTENT_TYPE);
+        if question.body.is_some() {
+            headers
+                .entry(CONTENT_TYPE)
+                .or_insert(HeaderValue::from_static("application/json"));
         }
         let mut sending = self.client.request(question.method.clone(), url).headers(headers);
         if let Some(body) = &question.body {
@@ -197,17 +199,15 @@ fn headers(settings: &HttpSource) -> Result<HeaderMap, ApiError> {
     };
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(
         USER_AGENT,
         HeaderValue::from_static(concat!("aqueduct/", env!("CARGO_PKG_VERSION"))),
     );
     for (name, value) in &settings.headers {
-        let header = HeaderName::try_from(name)
-            .map_err(|error| refuse(format!("`{name}` is not a header's name: {error}")))?;
-        let mut value = HeaderValue::try_from(value.expose()).map_err(|_| {
-            refuse(format!("the value of `{name}` has characters that no header may have"))
-        })?;
+        let header =
+            HeaderName::try_from(name).map_err(|error| refuse(format!("`{name}` is not a header's name: {error}")))?;
+        let mut value = HeaderValue::try_from(value.expose())
+            .map_err(|_| refuse(format!("the value of `{name}` has characters that no header may have")))?;
         value.set_sensitive(!redirect::HARMLESS_HEADERS.contains(&header));
         headers.insert(header, value);
     }

@@ -84,7 +84,8 @@ pub(super) fn keep(link: &str, page: &Url, home: &Url, hidden: Option<&str>) -> 
         .ok_or("the link to the next page is no http address")?;
     target.set_fragment(None);
     // Behind a proxy that ends TLS, servers name themselves by http; following that would send pages in the clear.
-    if home.scheme() == "https" && target.scheme() == "http" && target.host() == home.host() && target.port().is_none() {
+    let is_same_server = target.host() == home.host() && target.port().is_none() && home.port().is_none();
+    if home.scheme() == "https" && target.scheme() == "http" && is_same_server {
         // An address with a host can have this scheme.
         let _ = target.set_scheme("https");
     }
@@ -110,7 +111,9 @@ pub(super) fn address(kept: &str, home: &Url) -> Result<Url, String> {
     let joined = match kept.strip_prefix('/') {
         Some(_) => home.join("/").and_then(|root| {
             let mut url = root;
-            let (path, query) = kept.split_once('?').map_or((kept, None), |(path, query)| (path, Some(query)));
+            let (path, query) = kept
+                .split_once('?')
+                .map_or((kept, None), |(path, query)| (path, Some(query)));
             url.set_path(path);
             url.set_query(query);
             Ok(url)
@@ -153,9 +156,15 @@ mod tests {
         for (header, next) in [
             ("<https://h/?page=2>; rel=\"next\"", Some("https://h/?page=2")),
             ("</a>; rel=prev, </b>; rel=next", Some("/b")),
-            ("</a>; title=\"x, <y>; rel=next\"; rel=\"last\", <?p=3> ; REL = \"last NEXT\"", Some("?p=3")),
+            (
+                "</a>; title=\"x, <y>; rel=next\"; rel=\"last\", <?p=3> ; REL = \"last NEXT\"",
+                Some("?p=3"),
+            ),
             ("</a,b;c>; rel=\"next\"; type=\"a/b\"", Some("/a,b;c")),
-            ("</a>; title=\"say \\\"hi\\\", next\"; rel=first,</b>;rel=next", Some("/b")),
+            (
+                "</a>; title=\"say \\\"hi\\\", next\"; rel=first,</b>;rel=next",
+                Some("/b"),
+            ),
             ("</a>; rel=\"prev\"; rel=\"next\"", None),
             ("</a>; rel=next; anchor=\"#part\"", None),
             ("</a>; rel=\"nextish\"", None),
@@ -197,7 +206,10 @@ mod tests {
     fn a_kept_link_leads_where_it_led() {
         let home = url("https://me:pass@h:8443/v1/items?a=1");
         for (kept, address_of) in [
-            ("/v1/items?page=2&q=a%20b", "https://me:pass@h:8443/v1/items?page=2&q=a%20b"),
+            (
+                "/v1/items?page=2&q=a%20b",
+                "https://me:pass@h:8443/v1/items?page=2&q=a%20b",
+            ),
             ("/", "https://me:pass@h:8443/"),
             ("//evil/x", "https://me:pass@h:8443//evil/x"),
             ("https://other/x?y", "https://other/x?y"),

@@ -108,7 +108,10 @@ mod tests {
 
     #[test]
     fn a_name_with_dots_leads_into_objects() {
-        let mut object = json!({"variables": {"first": 5}}).as_object().expect("an object").clone();
+        let mut object = json!({"variables": {"first": 5}})
+            .as_object()
+            .expect("an object")
+            .clone();
         put(&mut object, "variables.after", json!("abc"));
         put(&mut object, "page.size", json!(7));
         put(&mut object, "x", json!([1]));

@@ -170,11 +170,17 @@ mod tests {
     fn a_refused_credential_is_replaced_at_once_and_then_with_patience() {
         let play = |renewals: &[Renewal]| {
             let mut repeats = Repeats::new(&Limits::default());
-            let pauses: Vec<_> = renewals.iter().map(|renewal| repeats.pause_after_refusal(*renewal)).collect();
+            let pauses: Vec<_> = renewals
+                .iter()
+                .map(|renewal| repeats.pause_after_refusal(*renewal))
+                .collect();
             (pauses[0], pauses.iter().map(Option::is_some).collect::<Vec<_>>())
         };
         use Renewal::{Another, Fixed, Same};
-        assert_eq!(play(&[Another; 4]), (Some(Duration::ZERO), vec![true, true, true, false]));
+        assert_eq!(
+            play(&[Another; 4]),
+            (Some(Duration::ZERO), vec![true, true, true, false])
+        );
         assert_eq!(play(&[Same; 4]).1, [true, true, true, false]);
         assert_eq!(play(&[Fixed]), (None, vec![false]));
         // An outage in between is another story.

@@ -92,10 +92,14 @@ impl HttpSource {
         P: FnMut(Attempt<'_>) + ?Sized,
     {
         let inner = &*self.inner;
-        let question = inner.exchange.questions.page(request).map_err(|problem| ApiError::Cursor {
-            shard: shard.number,
-            problem,
-        })?;
+        let question = inner
+            .exchange
+            .questions
+            .page(request)
+            .map_err(|problem| ApiError::Cursor {
+                shard: shard.number,
+                problem,
+            })?;
         let mut report = |attempt: Attempt<'_>| {
             narrate(&inner.log, shard, &attempt);
             progress(attempt);

@@ -60,10 +60,12 @@ impl PageRequest {
                     _ => self.ends(stop, page, keep, &cursor),
                 });
             }
-            Paginate::Offset { first, stop, .. } => {
-                let next = self.next_offset(paginate, taken);
+            Paginate::Offset { first, limit, stop, .. } => {
+                let next = self.next_offset(*first, *limit, taken);
                 cursor.next = next.unwrap_or(before.next);
                 cursor.done = next.is_none_or(|next| match stop {
+                    // What is left of the last window belongs to it.
+                    Stop::Last(last) if self.room.is_some() => next - next.saturating_sub(*first) % limit > *last,
                     Stop::Last(last) => next > *last,
                     Stop::Total(_) => {
                         page.total.is_some_and(|total| next.saturating_sub(*first) >= total) || self.runs_dry(page)
@@ -128,21 +130,18 @@ impl PageRequest {
     }
 
     /// Where the next page begins; `None` = beyond all numbers.
-    fn next_offset(&self, paginate: &Paginate, taken: u64) -> Option<u64> {
-        let Paginate::Offset { first, limit, .. } = paginate else {
-            return None;
-        };
+    fn next_offset(&self, first: u64, limit: u64, taken: u64) -> Option<u64> {
         let at = self.cursor.next;
         match self.room {
             // An empty page is passed over as a whole.
-            None => at.checked_add(if taken == 0 { *limit } else { taken }),
+            None => at.checked_add(if taken == 0 { limit } else { taken }),
             Some(room) if taken > 0 && taken < room => at.checked_add(taken),
             Some(_) => {
-                let window = at.saturating_sub(*first) / limit;
+                let window = at.saturating_sub(first) / limit;
                 window
                     .checked_add(self.scope.stride)?
-                    .checked_mul(*limit)?
-                    .checked_add(*first)
+                    .checked_mul(limit)?
+                    .checked_add(first)
             }
         }
     }

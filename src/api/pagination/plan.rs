@@ -11,7 +11,10 @@ use crate::{
 
 /// What a shard does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it is taken apart at once")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and it is taken apart at once"
+)]
 pub enum Next {
     /// Fetch this page.
     Request(PageRequest),

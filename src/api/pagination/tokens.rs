@@ -58,7 +58,10 @@ mod tests {
         assert_eq!(pages_until_a_circle(|_| 7), Some(2));
         // Before the first token of the circle is used again.
         assert_eq!(pages_until_a_circle(|page| page % 5), Some(6));
-        assert_eq!(pages_until_a_circle(|page| if page < 100 { page } else { page % 32 }), Some(132));
+        assert_eq!(
+            pages_until_a_circle(|page| if page < 100 { page } else { page % 32 }),
+            Some(132)
+        );
         let long = pages_until_a_circle(|page| page % 1_000).expect("a circle");
         assert!(long <= 2_100, "{long}");
     }

@@ -198,12 +198,17 @@ impl Splitter {
         let Some((path, form)) = &self.token else {
             return Ok(None);
         };
-        let Some(found) = path.find(text).filter(|found| !matches!(*found, "null" | "false" | r#""""#)) else {
+        let Some(found) = path
+            .find(text)
+            .filter(|found| !matches!(*found, "null" | "false" | r#""""#))
+        else {
             return Ok(None);
         };
         let refuse = |what: &str, wanted: &str| {
             let path = &path.text;
-            Err(PageProblem(format!("`path = {path}` leads to {what} where {wanted} should be")))
+            Err(PageProblem(format!(
+                "`path = {path}` leads to {what} where {wanted} should be"
+            )))
         };
         if found.len() > MAX_TOKEN_BYTES {
             return refuse("more than 16 KiB", "a token");

@@ -49,7 +49,10 @@ fn pages(section: &Section<'_>, claims: &Claims<'_>, of_pages: &[&str]) {
             ),
             (Place::Body, Some(Body::Json(body))) => {
                 if let Some(problem) = collision(body, param) {
-                    section.problem("body", format!("{problem}, which paginate sets for every page; remove it there"));
+                    section.problem(
+                        "body",
+                        format!("{problem}, which paginate sets for every page; remove it there"),
+                    );
                 }
             }
             _ => {}
@@ -102,7 +105,10 @@ fn credentials(section: &Section<'_>, claims: &Claims<'_>, auth: &Auth, of_pages
         if has(claims.query, name) {
             section.problem("query", format!("has \"{name}\", which auth sets; remove it there"));
         } else if claims.place == Place::Query && of_pages.contains(&name) {
-            section.problem("auth", format!("\"{name}\" is what paginate sets for every page; write another name"));
+            section.problem(
+                "auth",
+                format!("\"{name}\" is what paginate sets for every page; write another name"),
+            );
         }
         return;
     }
@@ -116,7 +122,10 @@ fn credentials(section: &Section<'_>, claims: &Claims<'_>, auth: &Auth, of_pages
     }
     let has_login = |url: &url::Url| !url.username().is_empty() || url.password().is_some();
     if header == "Authorization" && claims.url.is_some_and(has_login) {
-        section.problem("url", "has a user or a password, and auth has a credential too; keep one of them");
+        section.problem(
+            "url",
+            "has a user or a password, and auth has a credential too; keep one of them",
+        );
     }
 }
 

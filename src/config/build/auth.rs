@@ -44,7 +44,10 @@ pub(super) fn auth(section: &Section<'_>) -> Option<Auth> {
         "basic" => {
             let user = needed(section, "user", "basic", "ada");
             if user.as_ref().is_some_and(|user| user.contains(':')) {
-                section.problem("user", "has a colon in it, which basic authentication cannot send; use another user");
+                section.problem(
+                    "user",
+                    "has a colon in it, which basic authentication cannot send; use another user",
+                );
             }
             let password = section.credential("password", "kind = \"basic\"");
             Some(Auth::Basic {

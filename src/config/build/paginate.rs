@@ -124,7 +124,9 @@ fn path(section: &Section<'_>, kind: &str) -> Option<String> {
         let what = if kind == "cursor" { "the token" } else { "the link" };
         section.missing(
             "path",
-            format!("missing: kind = \"{kind}\" needs the place of {what} in a page; write for example path = \"$.next\""),
+            format!(
+                "missing: kind = \"{kind}\" needs the place of {what} in a page; write for example path = \"$.next\""
+            ),
         );
     }
     section.json_path("path").map(|(_, text)| text)

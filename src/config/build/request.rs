@@ -26,7 +26,10 @@ pub(super) fn method(section: &Section<'_>) -> Method {
 pub(super) fn body(section: &Section<'_>, paginate: &Section<'_>, method: Method, place: Place) -> Option<Body> {
     let body = section.parsed("body", read_body);
     if method == Method::Get && section.is_set("body") {
-        section.problem("body", "has no meaning with method = \"GET\"; remove it, or write method = \"POST\"");
+        section.problem(
+            "body",
+            "has no meaning with method = \"GET\"; remove it, or write method = \"POST\"",
+        );
     }
     if place == Place::Body {
         if method == Method::Get {
@@ -81,7 +84,10 @@ fn json(node: &Node, depth: usize) -> Result<Json, String> {
             .and_then(Number::from_f64)
             .map(Json::Number)
             .ok_or_else(|| number.clone())?,
-        Value::Array(items) => items.iter().map(|item| json(item, depth + 1)).collect::<Result<_, _>>()?,
+        Value::Array(items) => items
+            .iter()
+            .map(|item| json(item, depth + 1))
+            .collect::<Result<_, _>>()?,
         Value::Table(table) => Json::Object(
             table
                 .entries

@@ -97,7 +97,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "headers",
         kind: Kind::Map,
         default: Unset,
-        sentence: "Headers of every request.",
+        sentence: "Headers of every request to this host.",
     },
     Key {
         table: TABLE,
@@ -119,7 +119,10 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         table: TABLE,
         name: "max_page",
-        kind: Kind::Size { min: 1 << 10, max: 1 << 30 },
+        kind: Kind::Size {
+            min: 1 << 10,
+            max: 1 << 30,
+        },
         default: Is("\"64MiB\""),
         sentence: "The largest page, decompressed; a larger one is cut off while it comes, and parks the pipeline.",
     },

@@ -78,6 +78,9 @@ impl Paginate {
 
     /// Whether each page names the next one, so that pages can only be had one after another.
     pub fn has_tokens(&self) -> bool {
-        matches!(self, Self::Cursor { .. } | Self::NextUrl { .. } | Self::LinkHeader { .. })
+        matches!(
+            self,
+            Self::Cursor { .. } | Self::NextUrl { .. } | Self::LinkHeader { .. }
+        )
     }
 }
