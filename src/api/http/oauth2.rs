@@ -98,16 +98,20 @@ impl TokenServer {
         self.redactor.request("POST", &self.url)
     }
 
-    async fn exchange(&self) -> Result<Token, ApiError> {
-        let broken = |error: reqwest::Error| ApiError::Exchange {
-            request: self.describe(),
-            source: error.without_url(),
-        };
+    fn form(&self) -> String {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if let Some(scope) = &self.scope {
             form.append_pair("scope", scope);
         }
+        form.finish()
+    }
+
+    async fn exchange(&self) -> Result<Token, ApiError> {
+        let broken = |error: reqwest::Error| ApiError::Exchange {
+            request: self.describe(),
+            source: error.without_url(),
+        };
         // Section 2.3.1: both are encoded like a form before they are joined.
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let sent = self
@@ -116,7 +120,7 @@ impl TokenServer {
             .basic_auth(encoded(&self.client_id), Some(encoded(self.client_secret.expose())))
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
-            .body(form.finish())
+            .body(self.form())
             .send()
             .await;
         let asked = Instant::now();
