@@ -24,20 +24,9 @@ const NOW: i64 = 1_700_000_000_000;
 const ONE: &str = r#"[{"id":1}]"#;
 
 fn settings(url: &str) -> settings::HttpSource {
-    let path = |text| serde_json_path::JsonPath::parse(text).expect("a path");
     settings::HttpSource {
-        url: url.parse().expect("an address"),
-        query: vec![],
-        headers: vec![],
-        records: path("$[*]"),
-        records_text: "$[*]".to_owned(),
-        key: None,
-        key_text: None,
-        paginate: Paginate::Single,
-        every: None,
-        rate: None,
-        timeout: Duration::from_secs(30),
-        shards: Shards::Stripes(1),
+        retry_after_max: Duration::from_millis(50),
+        ..settings::HttpSource::new(url.parse().expect("an address"))
     }
 }
 
@@ -68,7 +57,6 @@ fn limits() -> Limits {
     Limits {
         shortest_pause: Duration::from_millis(1),
         longest_pause: Duration::from_millis(5),
-        longest_retry_after: Duration::from_millis(50),
         ..Limits::default()
     }
 }
@@ -349,12 +337,10 @@ async fn a_page_over_the_limit_is_refused_before_it_fills_the_memory() {
     let announced = "HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n[".to_owned();
     for text in [endless, announced] {
         let server = Scripted::start([Reaction::Send(text)]).await;
-        let log = slog::Logger::root(slog::Discard, slog::o!());
-        let limits = Limits {
-            page_bytes: 100,
-            ..limits()
-        };
-        let source = HttpSource::with_limits(&settings(&server.url()), limits, log).expect("a source");
+        let source = source(&settings::HttpSource {
+            max_page_bytes: 100,
+            ..settings(&server.url())
+        });
         let shard = source.shards().remove(0);
         let error = fetch_page(&source, &shard, None).await.0.expect_err("an error");
         assert!(

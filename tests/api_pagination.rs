@@ -7,7 +7,7 @@ use std::time::Duration;
 use aqueduct::{
     api::{
         ApiError,
-        pagination::{Next, PageFacts, PageRequest, SamePage, plan, shards},
+        pagination::{Circle, Next, PageFacts, PageRequest, plan, shards},
     },
     config::settings::{HttpSource, Paginate, Shards, Stop},
     model::{ShardId, Verdict},
@@ -18,18 +18,9 @@ const NOW: i64 = 1_700_000_000_000;
 
 fn settings(paginate: Paginate, shards: Shards) -> HttpSource {
     HttpSource {
-        url: "http://127.0.0.1:1/api/".parse().expect("an address"),
-        query: vec![],
-        headers: vec![],
-        records: serde_json_path::JsonPath::parse("$.results[*]").expect("a path"),
-        records_text: "$.results[*]".to_owned(),
-        key: None,
-        key_text: None,
         paginate,
-        every: None,
-        rate: None,
-        timeout: Duration::from_secs(30),
         shards,
+        ..HttpSource::new("http://127.0.0.1:1/api/".parse().expect("an address"))
     }
 }
 
@@ -48,6 +39,7 @@ fn page_of(total: u64, len: u64, number: u64) -> PageFacts {
         num_records: (total - before).min(len),
         hash: number,
         total: Some(total),
+        token: None,
     }
 }
 
@@ -222,7 +214,8 @@ fn the_total_that_the_page_names_ends_the_sweep_without_a_further_request() {
         total: Some(1_000),
         ..page_of(150, 100, n)
     };
-    assert_eq!(sweep(&settings, &only_shard(&settings), lying), (vec![1, 2, 3], 150));
+    // An empty page may lie in the middle; two of them are the end, whatever the API promised.
+    assert_eq!(sweep(&settings, &only_shard(&settings), lying), (vec![1, 2, 3, 4], 150));
 }
 
 #[test]
@@ -292,18 +285,18 @@ fn the_same_page_twice_is_a_loop_but_two_empty_ones_are_not() {
     let page = PageFacts {
         num_records: 3,
         hash: 42,
-        total: None,
+        ..PageFacts::default()
     };
     let cursor = request(&settings, &shard, None, NOW)
         .after(&settings.paginate, &page)
         .expect("no loop")
         .cursor;
     let again = request(&settings, &shard, Some(&cursor.to_value()), NOW);
-    assert_eq!(again.after(&settings.paginate, &page), Err(SamePage));
+    assert_eq!(again.after(&settings.paginate, &page), Err(Circle::SamePage));
     let empty = PageFacts {
         num_records: 0,
         hash: 7,
-        total: None,
+        ..PageFacts::default()
     };
     let cursor = again.after(&settings.paginate, &empty).expect("no loop").cursor;
     let third = request(&settings, &shard, Some(&cursor.to_value()), NOW);
@@ -352,7 +345,7 @@ fn page_numbers_that_run_out_end_the_sweep() {
     let endless = |n| PageFacts {
         num_records: 1,
         hash: n,
-        total: None,
+        ..PageFacts::default()
     };
     assert_eq!(sweep(&settings, &shards[0], endless), (vec![u64::MAX], 1));
     assert_eq!(plan(&settings, &shards[1], None, NOW).expect("a plan"), Next::Finished);

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
 
-use std::time::Duration;
-
 use aqueduct::{
     api::split::{PageProblem, SplitPage, Splitter},
-    config::settings::{HttpSource, Paginate, Shards, Stop},
+    config::settings::{HttpSource, Paginate, Stop},
 };
 use bytes::Bytes;
 use serde_json_path::JsonPath;
@@ -14,9 +12,6 @@ use serde_json_path::JsonPath;
 fn splitter_until(records: &str, key: Option<&str>, stop: Option<Stop>) -> Splitter {
     let path = |text: &str| JsonPath::parse(text).expect("a path");
     let settings = HttpSource {
-        url: "http://127.0.0.1:1/".parse().expect("an address"),
-        query: vec![],
-        headers: vec![],
         records: path(records),
         records_text: records.to_owned(),
         key: key.map(path),
@@ -26,10 +21,7 @@ fn splitter_until(records: &str, key: Option<&str>, stop: Option<Stop>) -> Split
             first: 1,
             stop,
         }),
-        every: None,
-        rate: None,
-        timeout: Duration::from_secs(30),
-        shards: Shards::Stripes(1),
+        ..HttpSource::new("http://127.0.0.1:1/".parse().expect("an address"))
     };
     Splitter::new(&settings).expect("a splitter")
 }

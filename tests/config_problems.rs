@@ -279,26 +279,6 @@ const ONE_PROBLEM: &[(&str, &str, &str)] = &[
         "15: pipeline.people.source.kind: \"exex\" is unknown; did you mean \"exec\"? (one of \"http\", \"exec\" or \"none\")",
     ),
     (
-        "kind = \"page\"",
-        "kind = \"cursor\"",
-        "21: pipeline.people.source.paginate.kind: \"cursor\" is not built yet; this version has \"single\" and \"page\"",
-    ),
-    (
-        "timeout = \"10s\"",
-        "method = \"POST\"",
-        "19: pipeline.people.source.method: \"POST\" is not built yet; this version has \"GET\"",
-    ),
-    (
-        "timeout = \"10s\"",
-        "body = \"{}\"",
-        "19: pipeline.people.source.body: not built yet; this version sends GET requests, which have none",
-    ),
-    (
-        "timeout = \"10s\"",
-        "auth = \"x\"",
-        "19: pipeline.people.source.auth: not built yet; this version logs in by a header: [pipeline.source.headers], Authorization = \"Bearer ${TOKEN}\"",
-    ),
-    (
         "mode = \"upsert\"",
         "mode = \"merge\"",
         "31: pipeline.people.table.people.mode: \"merge\" is not built yet; this version has \"append\" and \"upsert\"",

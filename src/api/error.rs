@@ -60,7 +60,10 @@ pub enum ApiError {
         problem: String,
     },
     /// The body is larger than a page may be.
-    #[error("{request}: the page is larger than {limit_bytes} bytes; ask for fewer records a page")]
+    #[error(
+        "{request}: the page is larger than {limit_bytes} bytes, decompressed; ask for fewer records a page, or raise \
+         `max_page`"
+    )]
     PageTooLarge {
         #[allow(missing_docs)]
         request: String,
@@ -77,16 +80,21 @@ pub enum ApiError {
         /// The beginning of the body after `: `, or nothing.
         excerpt: String,
     },
-    /// The same records came twice in a row: the sweep would never end.
-    #[error(
-        "{request}: the same records as on the page before; the API seems to ignore the page parameter `{param}` \
-         (or to repeat its last page: then say `last = N`)"
-    )]
+    /// The pagination goes in a circle, or has more pages than it may: the sweep would never end.
+    #[error("{request}: {problem}")]
     PageLoop {
         #[allow(missing_docs)]
         request: String,
-        /// `paginate.param`
-        param: String,
+        /// A sentence with the remedy.
+        problem: String,
+    },
+    /// The server that gives out tokens answered, but not with one.
+    #[error("{request}: no token: {problem}")]
+    Token {
+        #[allow(missing_docs)]
+        request: String,
+        /// What is wrong with the answer, without the answer.
+        problem: String,
     },
     /// A run of the program failed.
     #[error(transparent)]
@@ -107,7 +115,8 @@ impl ApiError {
             | Self::Redirect { .. }
             | Self::PageTooLarge { .. }
             | Self::UndecodablePage { .. }
-            | Self::PageLoop { .. } => Verdict::Fail,
+            | Self::PageLoop { .. }
+            | Self::Token { .. } => Verdict::Fail,
         }
     }
 
@@ -172,7 +181,11 @@ mod tests {
             },
             ApiError::PageLoop {
                 request: request(),
-                param: "page".to_owned(),
+                problem: excerpt(),
+            },
+            ApiError::Token {
+                request: request(),
+                problem: excerpt(),
             },
         ] {
             assert_eq!(error.verdict(), Verdict::Fail, "{error}");

@@ -33,6 +33,7 @@ pub use environment::Environment;
 pub use find::find;
 pub use places::Places;
 pub use problem::Problem;
+pub use secrets::read_secret;
 use settings::Settings;
 
 /// The configuration that the repository ships: the main job, and the manual of every key.

@@ -9,7 +9,7 @@ use super::{
     context::Context,
     keys::{self, Fallback, Key, Kind},
     secrets,
-    settings::{Rate, Secret},
+    settings::{Credential, Rate, Secret},
     syntax,
     tree::{Entry, Node, Origin, Table, Value},
     values, walk,
@@ -222,5 +222,34 @@ impl<'a> Section<'a> {
         self.read(name, |node, kind| {
             secrets::read(values::filled(node, kind)?, self.context)
         })
+    }
+
+    /// A secret that is either written or in a file, which `<name>_file` names. `why` says what needs it.
+    pub(super) fn credential(&self, name: &str, why: &str) -> Option<Credential> {
+        let file_name = format!("{name}_file");
+        match (self.is_set(name), self.is_set(&file_name)) {
+            (true, true) => {
+                self.problem(&file_name, format!("{name} is there too; keep one of them"));
+                None
+            }
+            (true, false) => self.text(name).map(|text| Credential {
+                value: Secret::new(text),
+                file: None,
+            }),
+            (false, true) => self.read(&file_name, |node, kind| {
+                let path = values::filled(node, kind)?;
+                Ok(Credential {
+                    value: secrets::read(path, self.context)?,
+                    file: Some(secrets::locate(&path.value, self.context)),
+                })
+            }),
+            (false, false) => {
+                self.missing(
+                    name,
+                    format!("missing: {why} needs it; write {name} = \"${{VARIABLE}}\" or {file_name} = \"path\""),
+                );
+                None
+            }
+        }
     }
 }

@@ -1,6 +1,12 @@
 //! What the configuration means: typed, complete, checked. Everything below the config room works with these.
 
+mod http;
+mod paginate;
+
 use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+pub use http::{Auth, Body, Credential, Method, Place};
+pub use paginate::{Paginate, Stop};
 
 /// The whole daemon.
 #[derive(Clone, Debug)]
@@ -211,10 +217,16 @@ pub enum Source {
 pub struct HttpSource {
     /// The address without the parameters of `query` and of the pagination.
     pub url: url::Url,
+    /// The method of every request.
+    pub method: Method,
     /// Query parameters sent with every request, in the file's order.
     pub query: Vec<(String, String)>,
     /// Request headers; values may be secrets.
     pub headers: Vec<(String, Secret)>,
+    /// The body of every request.
+    pub body: Option<Body>,
+    /// How requests are authorised.
+    pub auth: Auth,
     /// Where the records are in a page.
     pub records: serde_json_path::JsonPath,
     /// The text of `records`, as written.
@@ -225,33 +237,22 @@ pub struct HttpSource {
     pub key_text: Option<String>,
     /// How to get from page to page.
     pub paginate: Paginate,
+    /// Where the parameters of the pagination and of the shards go.
+    pub place: Place,
     /// From the start of one sweep over the pages to the start of the next; `None` = one sweep.
     pub every: Option<Duration>,
     /// No more requests than this, over all shards of this daemon.
     pub rate: Option<Rate>,
     /// The deadline of a whole request, body included.
     pub timeout: Duration,
+    /// The most that an API's Retry-After is believed.
+    pub retry_after_max: Duration,
+    /// The largest page, in bytes, decompressed.
+    pub max_page_bytes: usize,
+    /// The most pages of a sweep in a shard: beyond, the pagination is taken for a circle.
+    pub max_pages: u64,
     /// How the source is split.
     pub shards: Shards,
-}
-
-/// An API's key may be in the address or in a parameter: neither prints, only the names of the parameters do.
-impl fmt::Debug for HttpSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let query: Vec<(&str, &str)> = self.query.iter().map(|(name, _)| (name.as_str(), "***")).collect();
-        f.debug_struct("HttpSource")
-            .field("url", &shown_url(&self.url))
-            .field("query", &query)
-            .field("headers", &self.headers)
-            .field("records", &self.records_text)
-            .field("key", &self.key_text)
-            .field("paginate", &self.paginate)
-            .field("every", &self.every)
-            .field("rate", &self.rate)
-            .field("timeout", &self.timeout)
-            .field("shards", &self.shards)
-            .finish()
-    }
 }
 
 /// An address without what may be secret in it: user, password, parameters.
@@ -317,37 +318,6 @@ pub enum ExecOutput {
     Cursors,
     /// Singer messages; records wait for the STATE after them.
     Singer,
-}
-
-/// `pipeline.source.paginate`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Paginate {
-    /// One request is the whole sweep.
-    Single,
-    /// A page number in the query.
-    Page {
-        /// The query parameter.
-        param: String,
-        /// The first page's number.
-        first: u64,
-        /// When the sweep ends.
-        stop: Stop,
-    },
-}
-
-/// `pipeline.source.paginate.stop` and its companions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// `stop = "empty"`: a page without records is the end.
-    Empty,
-    /// `stop = "short"`: a page with fewer records than the one before it (or none) is the end.
-    Short,
-    /// `last = N`: the page with this number is the last one.
-    Last(u64),
-    /// `max_records = N`: the sweep ends with this many records over all shards; the last page is cut to fit.
-    MaxRecords(u64),
-    /// `total = <JSONPath>`: the page itself says how many records there are in all.
-    Total(String),
 }
 
 /// `pipeline.source.shards`

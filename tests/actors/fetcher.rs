@@ -36,25 +36,20 @@ const PAGE_RECORDS: u64 = 10;
 
 fn source(url: &str, stop: Stop) -> HttpSource {
     let settings = settings::HttpSource {
-        url: url.parse().unwrap(),
         query: vec![
             ("seed".into(), "abc".into()),
             ("results".into(), PAGE_RECORDS.to_string()),
         ],
-        headers: vec![],
         records: serde_json_path::JsonPath::parse("$.results[*]").unwrap(),
         records_text: "$.results[*]".into(),
-        key: None,
-        key_text: None,
         paginate: Paginate::Page {
             param: "page".into(),
             first: 1,
             stop,
         },
-        every: None,
-        rate: None,
         timeout: Duration::from_secs(20),
         shards: Shards::Stripes(1),
+        ..settings::HttpSource::new(url.parse().unwrap())
     };
     let limits = Limits {
         shortest_pause: Duration::from_millis(1),

@@ -39,22 +39,17 @@ fn supervision() -> Supervision {
 
 fn http(url: &str) -> HttpSettings {
     HttpSettings {
-        url: url.parse().unwrap(),
         query: vec![("seed".into(), "abc".into()), ("results".into(), "50".into())],
-        headers: vec![],
         records: serde_json_path::JsonPath::parse("$.results[*]").unwrap(),
         records_text: "$.results[*]".into(),
-        key: None,
-        key_text: None,
         paginate: Paginate::Page {
             param: "page".into(),
             first: 1,
             stop: Stop::Last(8),
         },
-        every: None,
-        rate: None,
         timeout: Duration::from_secs(20),
         shards: Shards::Stripes(2),
+        ..HttpSettings::new(url.parse().unwrap())
     }
 }
 

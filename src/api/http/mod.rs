@@ -4,11 +4,16 @@
 //! bounded attempt and a declared wait are what tells a patient fetcher from a stalled one. A call may be dropped at any
 //! time: nothing is remembered but the requests that count against the rate.
 
+mod body;
+mod credentials;
 mod exchange;
 mod fingerprint;
 mod limits;
+mod links;
 mod narrate;
+mod oauth2;
 mod pause;
+mod question;
 mod rate;
 mod redact;
 mod redirect;

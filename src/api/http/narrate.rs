@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use slog::Logger;
 
-use super::Attempt;
-use crate::{api::ApiError, model::ShardId};
+use super::{Attempt, Fetched};
+use crate::{
+    api::{ApiError, pagination::PageRequest},
+    model::ShardId,
+};
 
 /// Logs what is worth a line: the beginning and the end of an outage; the rest is for the curious.
 pub(super) fn narrate(log: &Logger, shard: &ShardId, attempt: &Attempt<'_>) {
@@ -39,6 +42,23 @@ pub(super) fn narrate(log: &Logger, shard: &ShardId, attempt: &Attempt<'_>) {
             slog::info!(log, "the API answers again"; "shard" => shard.number, "attempts" => attempts);
         }
     }
+}
+
+/// Logs that a refused credential is replaced.
+pub(super) fn renewed(log: &Logger, shard: &ShardId) {
+    slog::info!(log, "the API has refused the credential, another one is sent"; "shard" => shard.number);
+}
+
+/// Logs the end of a sweep; with a warning where the API had promised more.
+pub(super) fn end(log: &Logger, shard: &ShardId, request: &PageRequest, fetched: &Fetched, missing: u64) {
+    if !fetched.at_end {
+        return;
+    }
+    if missing > 0 {
+        slog::warn!(log, "the sweep has ended before the total that the API names";
+            "shard" => shard.number, "sweep" => request.sweep(), "missing" => missing);
+    }
+    slog::debug!(log, "the sweep has ended"; "shard" => shard.number, "sweep" => request.sweep(), "at" => request.page());
 }
 
 fn millis(duration: &Duration) -> u64 {

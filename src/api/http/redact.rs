@@ -1,8 +1,10 @@
 //! What may be said about a request: no passwords, keys or tokens, whether from the address, the query or a header.
 
+use std::sync::{PoisonError, RwLock};
+
 use url::Url;
 
-use crate::config::settings::HttpSource;
+use crate::config::settings::{Auth, HttpSource};
 
 const HIDDEN: &str = "***";
 const MAX_EXCERPT_CHARS: usize = 200;
@@ -14,10 +16,17 @@ const SECRET_NAMES: [&str; 10] = [
 ];
 
 /// Takes secrets out of messages.
-#[derive(Debug)]
 pub(super) struct Redactor {
     secrets: Vec<String>,
+    /// Tokens and keys that came while it runs; the last few, as those before them have expired.
+    learnt: RwLock<Vec<String>>,
+    /// The query parameter of `auth`, which is hidden whatever its name.
+    param: Option<String>,
 }
+
+/// Shorter ones would tear holes into ordinary words.
+const MIN_SECRET: usize = 6;
+const MAX_LEARNT: usize = 16;
 
 impl Redactor {
     /// Collects what must never be shown.
@@ -39,10 +48,44 @@ impl Redactor {
                 .map(|(_, value)| value),
         );
         secrets.extend(settings.url.password().map(str::to_owned));
-        // Shorter ones would tear holes into ordinary words.
-        secrets.retain(|secret| secret.len() >= 6);
+        let mut param = None;
+        match &settings.auth {
+            Auth::None => {}
+            Auth::Bearer { token: secret } | Auth::Basic { password: secret, .. } => {
+                secrets.push(secret.value.expose().to_owned());
+            }
+            Auth::ApiKey { name, key, in_query } => {
+                secrets.push(key.value.expose().to_owned());
+                param = in_query.then(|| name.clone());
+            }
+            Auth::Oauth2 {
+                token_url,
+                client_secret,
+                ..
+            } => {
+                secrets.push(client_secret.value.expose().to_owned());
+                secrets.extend(token_url.password().map(str::to_owned));
+            }
+        }
+        secrets.retain(|secret| secret.len() >= MIN_SECRET);
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self { secrets }
+        Self {
+            secrets,
+            learnt: RwLock::default(),
+            param,
+        }
+    }
+
+    /// Hides this one too from now on.
+    pub(super) fn learn(&self, secret: &str) {
+        let mut learnt = self.learnt.write().unwrap_or_else(PoisonError::into_inner);
+        if secret.len() < MIN_SECRET || learnt.iter().any(|known| known == secret) {
+            return;
+        }
+        if learnt.len() >= MAX_LEARNT {
+            learnt.remove(0);
+        }
+        learnt.push(secret.to_owned());
     }
 
     /// `GET http://host/path?page=3&api_key=***`
@@ -53,7 +96,8 @@ impl Redactor {
         }
         shown.push_str(url.path());
         for (at, (name, value)) in url.query_pairs().enumerate() {
-            let value = if is_secret(&name, &value) { HIDDEN } else { &value };
+            let is_hidden = is_secret(&name, &value) || self.param.as_deref() == Some(&*name);
+            let value = if is_hidden { HIDDEN } else { &value };
             shown.push_str(&format!("{}{name}={value}", if at == 0 { '?' } else { '&' }));
         }
         self.hide(shown)
@@ -78,8 +122,10 @@ impl Redactor {
     }
 
     fn hide(&self, text: String) -> String {
+        let learnt = self.learnt.read().unwrap_or_else(PoisonError::into_inner);
         self.secrets
             .iter()
+            .chain(&*learnt)
             .fold(text, |text, secret| text.replace(secret.as_str(), HIDDEN))
     }
 }

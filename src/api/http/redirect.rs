@@ -1,10 +1,12 @@
 //! Where a redirect leads, and what goes along: to another origin no credential.
 
 use reqwest::{
-    Response, StatusCode,
+    Method, Response, StatusCode,
     header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName, LOCATION, USER_AGENT},
 };
 use url::Url;
+
+use super::question::Question;
 
 /// Configured headers that go along to another origin; any other may carry a credential.
 pub(super) const HARMLESS_HEADERS: [HeaderName; 3] = [ACCEPT, ACCEPT_LANGUAGE, USER_AGENT];
@@ -13,19 +15,38 @@ pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// The headers for a request to `url`, of those that are meant for `start`.
-pub(super) fn headers(configured: &HeaderMap, url: &Url, start: &Url) -> HeaderMap {
-    let mut headers = configured.clone();
-    if url.origin() != start.origin() {
-        for name in configured.keys().filter(|name| !HARMLESS_HEADERS.contains(name)) {
-            headers.remove(name);
-        }
+/// Leaves only what may go to another origin.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    let harmful: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| !HARMLESS_HEADERS.contains(name))
+        .cloned()
+        .collect();
+    for name in harmful {
+        headers.remove(name);
     }
-    headers
 }
 
-/// Where the answer to a request to `from` leads. Errors are sentences.
-pub(super) fn target(from: &Url, start: &Url, response: &Response) -> Result<Url, String> {
+/// The request that the answer to another one asks for. Errors are sentences.
+pub(super) fn target(asked: &Question, home: &Url, response: &Response) -> Result<Question, String> {
+    let status = response.status().as_u16();
+    let url = location(&asked.url, home, response)?;
+    match status {
+        // RFC 9110: clients make a GET of a POST here. Its answer would be another one, and nobody would notice.
+        301 | 302 if asked.method != Method::GET => Err(format!(
+            "status {status} would turn the {} into a GET; write the address that it leads to as `url`",
+            asked.method
+        )),
+        303 => Ok(Question {
+            method: Method::GET,
+            url,
+            body: None,
+        }),
+        _ => Ok(Question { url, ..asked.clone() }),
+    }
+}
+
+fn location(from: &Url, home: &Url, response: &Response) -> Result<Url, String> {
     let status = response.status().as_u16();
     let location = response
         .headers()
@@ -39,9 +60,9 @@ pub(super) fn target(from: &Url, start: &Url, response: &Response) -> Result<Url
         .filter(|target| matches!(target.scheme(), "http" | "https"))
         .ok_or_else(no_address)?;
     // The address's own user and password stay with its origin.
-    let is_home = target.origin() == start.origin();
+    let is_home = target.origin() == home.origin();
     let (user, password) = if is_home {
-        (start.username(), start.password())
+        (home.username(), home.password())
     } else {
         ("", None)
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Limits, Pauses};
+use super::{Limits, Pauses, credentials::Renewal};
 use crate::{api::ApiError, model::Verdict};
 
 /// What a fetch is doing: each is a mark of progress, and the pauses are declared waits.
@@ -50,6 +50,8 @@ pub(super) struct Repeats {
     pauses: Pauses,
     undecodable: u32,
     decode_attempts: u32,
+    unauthorized: u32,
+    auth_attempts: u32,
 }
 
 impl Repeats {
@@ -60,11 +62,29 @@ impl Repeats {
             pauses: Pauses::new(limits.shortest_pause, limits.longest_pause),
             undecodable: 0,
             decode_attempts: limits.decode_attempts,
+            unauthorized: 0,
+            auth_attempts: limits.auth_attempts,
         }
+    }
+
+    /// How long to wait before the next attempt after a 401, with what has become of the credential; `None` = it is final.
+    pub(super) fn pause_after_refusal(&mut self, renewal: Renewal) -> Option<Duration> {
+        self.unauthorized += 1;
+        let may_repeat = renewal != Renewal::Fixed && self.unauthorized < self.auth_attempts;
+        may_repeat.then(|| {
+            self.since.get_or_insert_with(Instant::now);
+            match renewal {
+                // One that has expired is replaced at once; of what is refused when it is new, no more than a few.
+                Renewal::Another if self.unauthorized == 1 => Duration::ZERO,
+                _ => self.pauses.next(None),
+            }
+        })
     }
 
     /// How long to wait before the next attempt; `None` = the error is final.
     pub(super) fn pause_after(&mut self, error: &ApiError) -> Option<Duration> {
+        // A token may expire again and again while an outage lasts.
+        self.unauthorized = 0;
         let again = match error {
             ApiError::UndecodablePage { .. } => {
                 self.undecodable += 1;
@@ -143,6 +163,31 @@ mod tests {
     fn what_repeating_cannot_mend_is_not_repeated() {
         for code in [400, 401, 404, 501, 505] {
             assert_eq!(play([status(code, Some(1))]), [None]);
+        }
+    }
+
+    #[test]
+    fn a_refused_credential_is_replaced_at_once_and_then_with_patience() {
+        let play = |renewals: &[Renewal]| {
+            let mut repeats = Repeats::new(&Limits::default());
+            let pauses: Vec<_> = renewals
+                .iter()
+                .map(|renewal| repeats.pause_after_refusal(*renewal))
+                .collect();
+            (pauses[0], pauses.iter().map(Option::is_some).collect::<Vec<_>>())
+        };
+        use Renewal::{Another, Fixed, Same};
+        assert_eq!(
+            play(&[Another; 4]),
+            (Some(Duration::ZERO), vec![true, true, true, false])
+        );
+        assert_eq!(play(&[Same; 4]).1, [true, true, true, false]);
+        assert_eq!(play(&[Fixed]), (None, vec![false]));
+        // An outage in between is another story.
+        let mut repeats = Repeats::new(&Limits::default());
+        for _ in 0..10 {
+            assert_eq!(repeats.pause_after_refusal(Another), Some(Duration::ZERO));
+            assert!(repeats.pause_after(&status(429, None)).is_some());
         }
     }
 

@@ -6,19 +6,20 @@ use bytes::Bytes;
 use serde_json::Value;
 use slog::Logger;
 use tokio::time::Instant;
-use url::Url;
 
 use super::{
     Attempt, Limits, RequestRate,
+    credentials::Grant,
     exchange::{Answer, Exchange},
     fingerprint::fingerprint,
-    narrate::narrate,
+    narrate::{self, narrate},
+    question::Question,
     repeat::Repeats,
 };
 use crate::{
     api::{
         ApiError,
-        pagination::{self, Next, PageFacts, PageRequest},
+        pagination::{self, Circle, Next, PageFacts, PageRequest},
         split::{SplitPage, Splitter},
     },
     config::settings::{self, Paginate},
@@ -91,7 +92,14 @@ impl HttpSource {
         P: FnMut(Attempt<'_>) + ?Sized,
     {
         let inner = &*self.inner;
-        let url = inner.exchange.url(inner.settings.query.iter().chain(&request.params));
+        let question = inner
+            .exchange
+            .questions
+            .page(request)
+            .map_err(|problem| ApiError::Cursor {
+                shard: shard.number,
+                problem,
+            })?;
         let mut report = |attempt: Attempt<'_>| {
             narrate(&inner.log, shard, &attempt);
             progress(attempt);
@@ -107,16 +115,28 @@ impl HttpSource {
                 number,
                 deadline: inner.settings.timeout,
             });
-            let error = match inner.fetch_once(&url, request).await {
-                Ok(fetched) => {
+            let (grant, error) = match inner.fetch_once(&question, request).await {
+                Ok((fetched, missing)) => {
                     report(Attempt::Done { attempts: number });
+                    narrate::end(&inner.log, shard, request, &fetched, missing);
                     return Ok(fetched);
                 }
                 Err(error) => error,
             };
-            let Some(pause) = repeats.pause_after(&error) else {
+            let pause = match (&error, grant) {
+                (ApiError::Status { status: 401, .. }, Some(grant)) => {
+                    repeats.pause_after_refusal(inner.exchange.credentials.renew(&grant).await)
+                }
+                _ => repeats.pause_after(&error),
+            };
+            let Some(pause) = pause else {
                 return Err(error);
             };
+            repeats.number = number.saturating_add(1);
+            if pause.is_zero() {
+                narrate::renewed(&inner.log, shard);
+                continue;
+            }
             let since = repeats.since.unwrap_or_else(Instant::now);
             report(Attempt::Waiting {
                 number,
@@ -125,44 +145,67 @@ impl HttpSource {
                 error: &error,
             });
             tokio::time::sleep(pause).await;
-            repeats.number = number.saturating_add(1);
         }
     }
 }
 
 impl Inner {
-    async fn fetch_once(&self, url: &Url, request: &PageRequest) -> Result<Fetched, ApiError> {
-        let Answer { request: asked, body } = self.exchange.ask(url).await?;
-        let size_bytes = body.as_ref().map_or(0, Bytes::len);
-        let page = match body {
-            Some(body) => self.split(&asked, body).await?,
+    /// One attempt; an error comes with the credential that the request bore. With the page comes how many records of the
+    /// total that the API names the finished sweep has not seen.
+    async fn fetch_once(
+        &self,
+        question: &Question,
+        request: &PageRequest,
+    ) -> Result<(Fetched, u64), (Option<Grant>, ApiError)> {
+        let grant = self.exchange.credentials.grant().await.map_err(|error| (None, error))?;
+        match self.exchange.ask(question, grant.as_ref()).await {
+            Ok(answer) => self.open(request, answer).await.map_err(|error| (None, error)),
+            Err(error) => Err((grant, error)),
+        }
+    }
+
+    async fn open(&self, request: &PageRequest, answer: Answer) -> Result<(Fetched, u64), ApiError> {
+        let size_bytes = answer.body.as_ref().map_or(0, Bytes::len);
+        let page = match &answer.body {
+            Some(body) => self.split(&answer.request, body.clone()).await?,
             None => SplitPage {
                 records: Vec::new(),
                 total: None,
+                token: None,
             },
         };
+        let link = match &self.settings.paginate {
+            Paginate::NextUrl { .. } => page.token.as_ref(),
+            Paginate::LinkHeader { .. } => answer.next.as_ref(),
+            _ => None,
+        };
+        let link = link.map(|link| self.exchange.keep(link, &answer.url)).transpose();
+        let link = link.map_err(|reason| ApiError::UndecodablePage {
+            request: answer.request.clone(),
+            reason,
+            excerpt: String::new(),
+        })?;
         let facts = PageFacts {
             num_records: page.records.len() as u64,
             hash: fingerprint(&page.records),
             total: page.total,
+            token: link.or(page.token),
         };
         let advance = request
             .after(&self.settings.paginate, &facts)
-            .map_err(|_| ApiError::PageLoop {
-                request: asked,
-                param: match &self.settings.paginate {
-                    Paginate::Page { param, .. } => param.clone(),
-                    Paginate::Single => String::new(),
-                },
+            .map_err(|circle| ApiError::PageLoop {
+                request: answer.request,
+                problem: format!("{circle}; {}", remedy(&self.settings.paginate, circle)),
             })?;
         let mut records = page.records;
         records.truncate(advance.keep);
-        Ok(Fetched {
+        let fetched = Fetched {
             records,
             at_end: advance.cursor.done,
             cursor_after: advance.cursor.to_value(),
             size_bytes,
-        })
+        };
+        Ok((fetched, advance.missing))
     }
 
     async fn split(&self, request: &str, body: Bytes) -> Result<SplitPage, ApiError> {
@@ -187,20 +230,24 @@ impl Inner {
     }
 }
 
+/// What to do about a pagination that goes in a circle.
+fn remedy(paginate: &Paginate, circle: Circle) -> String {
+    match (paginate, circle) {
+        (Paginate::Single, _) => String::new(),
+        (Paginate::Page { param, .. } | Paginate::Offset { param, .. }, _) => format!(
+            "the API seems to ignore the page parameter `{param}` (or to repeat its last page: then say `last = N`)"
+        ),
+        (Paginate::Cursor { param, .. }, Circle::SamePage) => {
+            format!("the API seems to ignore the parameter `{param}`, which takes the token")
+        }
+        (_, Circle::SamePage) => "the API seems to serve one page under two links".to_owned(),
+        _ => "if this is how the API marks its end, say `stop = \"empty\"` or `stop = \"short\"`; else check `paginate`, or \
+              ask whoever runs the API"
+            .to_owned(),
+    }
+}
+
 #[cfg(test)]
 pub(super) fn test_settings(url: &str) -> settings::HttpSource {
-    settings::HttpSource {
-        url: url.parse().expect("an address"),
-        query: vec![],
-        headers: vec![],
-        records: serde_json_path::JsonPath::parse("$").expect("a path"),
-        records_text: "$".to_owned(),
-        key: None,
-        key_text: None,
-        paginate: Paginate::Single,
-        every: None,
-        rate: None,
-        timeout: std::time::Duration::from_secs(30),
-        shards: settings::Shards::Stripes(1),
-    }
+    settings::HttpSource::new(url.parse().expect("an address"))
 }

@@ -2,15 +2,19 @@
 
 use serde_json::Value;
 
-use super::{CursorKind, PageCursor, ShardScope};
+use super::{CursorKind, PageCursor, PageRequest, ShardScope};
 use crate::{
     api::ApiError,
-    config::settings::{HttpSource, Paginate, Stop},
+    config::settings::{HttpSource, Paginate, Stop, shown_url},
     model::ShardId,
 };
 
 /// What a shard does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and it is taken apart at once"
+)]
 pub enum Next {
     /// Fetch this page.
     Request(PageRequest),
@@ -20,37 +24,13 @@ pub enum Next {
     Finished,
 }
 
-/// One page of one shard, to be fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageRequest {
-    /// The query parameters of the shard and of the page.
-    pub params: Vec<(String, String)>,
-    /// Where the sweep stands before the page.
-    pub(super) cursor: PageCursor,
-    /// What the shard covers.
-    pub(super) scope: ShardScope,
-    /// At most this many records of the page count.
-    pub(super) limit: Option<u64>,
-}
-
-impl PageRequest {
-    /// The number of the sweep, from 1.
-    pub fn sweep(&self) -> u64 {
-        self.cursor.sweep
-    }
-
-    /// The page's number; of no meaning to `single`.
-    pub fn page(&self) -> u64 {
-        self.cursor.next
-    }
-}
-
 /// Says what a shard does next. `cursor` is what the shard has committed, `now_ms` the time in milliseconds since 1970.
 ///
 /// Without `every` a finished sweep is finished for good. With it the next sweep starts `every` after the start of the
 /// last one, or at once when the sweep took longer.
 ///
-/// Errors: [`ApiError::Cursor`] when the cursor or the shard does not belong to these settings.
+/// Errors: [`ApiError::Cursor`] when the cursor or the shard does not belong to these settings, [`ApiError::PageLoop`] when
+/// the sweep has `max_pages` pages and no end.
 pub fn plan(settings: &HttpSource, shard: &ShardId, cursor: Option<&Value>, now_ms: i64) -> Result<Next, ApiError> {
     let refuse = |problem: String| ApiError::Cursor {
         shard: shard.number,
@@ -70,7 +50,7 @@ pub fn plan(settings: &HttpSource, shard: &ShardId, cursor: Option<&Value>, now_
     let kind = CursorKind::of(&settings.paginate);
     if let Some(committed) = committed.as_ref().filter(|committed| committed.kind != kind) {
         return Err(refuse(format!(
-            "it belongs to `paginate.kind` {:?}, the settings say {kind:?}; give the pipeline another name, or the old kind",
+            "it belongs to `paginate.kind = \"{}\"`, the settings say \"{kind}\"; give the pipeline another name, or the old kind",
             committed.kind
         )));
     }
@@ -89,12 +69,44 @@ pub fn plan(settings: &HttpSource, shard: &ShardId, cursor: Option<&Value>, now_
                 if due > now_ms {
                     return Ok(Next::WaitUntil(due));
                 }
-                start(kind, over.sweep.saturating_add(1), first, now_ms)
+                PageCursor {
+                    // Only a feed keeps one.
+                    token: over.token,
+                    ..PageCursor::start(kind, over.sweep.saturating_add(1), first, now_ms)
+                }
             }
         },
-        None => start(kind, 1, first, now_ms),
+        None => PageCursor::start(kind, 1, first, now_ms),
     };
-    Ok(Next::Request(request(&settings.paginate, scope, current)))
+    let current = bind_limit(settings, &scope, current).map_err(refuse)?;
+    if current.pages >= settings.max_pages {
+        return Err(ApiError::PageLoop {
+            request: format!("{} {}", settings.method.as_str(), shown_url(&settings.url)),
+            problem: format!(
+                "shard {shard} has {} pages in this sweep and no end; the API leads in a circle, or it has more pages than \
+                 that: then raise `max_pages`",
+                current.pages
+            ),
+        });
+    }
+    Ok(Next::Request(PageRequest::new(settings, scope, current)))
+}
+
+/// Stripes of offsets are cut by the limit, so a sweep keeps the one that it began with. Errors are sentences.
+fn bind_limit(settings: &HttpSource, scope: &ShardScope, mut cursor: PageCursor) -> Result<PageCursor, String> {
+    let Paginate::Offset { limit, .. } = &settings.paginate else {
+        return Ok(cursor);
+    };
+    match cursor.limit {
+        Some(begun) if begun != *limit && scope.stride > 1 => Err(format!(
+            "this sweep has begun with `paginate.limit = {begun}`, the settings say {limit}; put the old limit back until the \
+             sweep is over, or give the pipeline another name"
+        )),
+        _ => {
+            cursor.limit = (scope.stride > 1).then_some(*limit);
+            Ok(cursor)
+        }
+    }
 }
 
 /// The shard's first page; `None` where the stop rule leaves it none.
@@ -104,42 +116,24 @@ fn first_page(paginate: &Paginate, scope: &ShardScope) -> Option<u64> {
         Paginate::Single => (scope.stride == 1 || scope.index == 0).then_some(0),
         Paginate::Page { first, stop, .. } => {
             let first = scope.first(*first)?;
-            let has_pages = match stop {
-                Stop::Last(last) => first <= *last,
-                Stop::MaxRecords(max) => scope.share(*max) > 0,
-                Stop::Empty | Stop::Short | Stop::Total(_) => true,
-            };
-            has_pages.then_some(first)
+            has_pages(scope, stop, first).then_some(first)
+        }
+        Paginate::Offset { first, limit, stop, .. } => {
+            let window = if scope.stride == 1 { 0 } else { scope.index };
+            let first = window.checked_mul(*limit)?.checked_add(*first)?;
+            has_pages(scope, stop, first).then_some(first)
+        }
+        Paginate::Cursor { stop, .. } | Paginate::NextUrl { stop, .. } | Paginate::LinkHeader { stop } => {
+            let has_pages = stop.as_ref().is_none_or(|stop| has_pages(scope, stop, 1));
+            (has_pages && (scope.stride == 1 || scope.index == 0)).then_some(1)
         }
     }
 }
 
-fn start(kind: CursorKind, sweep: u64, first: u64, now_ms: i64) -> PageCursor {
-    PageCursor {
-        kind,
-        sweep,
-        started_ms: now_ms,
-        next: first,
-        records: 0,
-        last_len: None,
-        last_hash: None,
-        done: false,
-    }
-}
-
-fn request(paginate: &Paginate, scope: ShardScope, cursor: PageCursor) -> PageRequest {
-    let mut params = scope.params.clone();
-    let mut limit = None;
-    if let Paginate::Page { param, stop, .. } = paginate {
-        params.push((param.clone(), cursor.next.to_string()));
-        if let Stop::MaxRecords(max) = stop {
-            limit = Some(scope.share(*max).saturating_sub(cursor.records));
-        }
-    }
-    PageRequest {
-        params,
-        cursor,
-        scope,
-        limit,
+fn has_pages(scope: &ShardScope, stop: &Stop, first: u64) -> bool {
+    match stop {
+        Stop::Last(last) => first <= *last,
+        Stop::MaxRecords(max) => scope.share(*max) > 0,
+        Stop::Empty | Stop::Short | Stop::Total(_) => true,
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::ApiError,
-    config::settings::{HttpSource, Paginate, Stop},
+    config::settings::{HttpSource, Paginate, Place, Stop},
     model::PageRecord,
 };
 
@@ -30,7 +30,58 @@ pub struct SplitPage {
     pub records: Vec<PageRecord>,
     /// What the page says about how many records there are in all, where the stop rule asks for it.
     pub total: Option<u64>,
+    /// The JSON text of the token, or the link, that leads to the next page, where the page names it.
+    pub token: Option<String>,
 }
+
+/// A place in a page where there is one value.
+struct OnePath {
+    text: String,
+    path: JsonPath,
+}
+
+impl OnePath {
+    fn parse(text: &str, place: &'static str) -> Result<Self, ApiError> {
+        match JsonPath::parse(text) {
+            Ok(path) => Ok(Self {
+                text: text.to_owned(),
+                path,
+            }),
+            Err(error) => Err(ApiError::Configure {
+                place,
+                problem: error.to_string(),
+            }),
+        }
+    }
+
+    /// The JSON text of what is there.
+    fn find<'t>(&self, page: &'t str) -> Option<&'t str> {
+        match SimplePath::parse(&self.text) {
+            SimplePath {
+                segments,
+                rest: Rest::Nothing,
+            } => match pick(page, &segments, false) {
+                Ok(Picked::One(value)) => Some(value.get()),
+                _ => None,
+            },
+            _ => query(page, &self.path).ok().and_then(|found| found.first().copied()),
+        }
+    }
+}
+
+/// What may lead to the next page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TokenForm {
+    /// A text that is a link.
+    Link,
+    /// A text or a number: it goes into the query.
+    Scalar,
+    /// Any JSON: it goes into the body.
+    Any,
+}
+
+/// A longer token would not fit into a cursor, nor into a request.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// Splits the pages of one source.
 pub struct Splitter {
@@ -38,7 +89,8 @@ pub struct Splitter {
     records_text: String,
     records_path: JsonPath,
     key: Option<KeyPath>,
-    total: Option<(String, JsonPath)>,
+    total: Option<OnePath>,
+    token: Option<(OnePath, TokenForm)>,
     /// Whether a page without records means something: it ends the sweep.
     empty_is_an_end: bool,
 }
@@ -46,18 +98,20 @@ pub struct Splitter {
 impl Splitter {
     /// Prepares the paths of a source.
     pub fn new(settings: &HttpSource) -> Result<Self, ApiError> {
-        let stop = match &settings.paginate {
-            Paginate::Single => None,
-            Paginate::Page { stop, .. } => Some(stop),
-        };
+        let stop = settings.paginate.stop();
         let total = match stop {
-            Some(Stop::Total(text)) => Some((
-                text.clone(),
-                JsonPath::parse(text).map_err(|error| ApiError::Configure {
-                    place: "paginate.total",
-                    problem: error.to_string(),
-                })?,
-            )),
+            Some(Stop::Total(text)) => Some(OnePath::parse(text, "paginate.total")?),
+            _ => None,
+        };
+        let token = match &settings.paginate {
+            Paginate::Cursor { path, .. } => {
+                let form = match settings.place {
+                    Place::Query => TokenForm::Scalar,
+                    Place::Body => TokenForm::Any,
+                };
+                Some((OnePath::parse(path, "paginate.path")?, form))
+            }
+            Paginate::NextUrl { path, .. } => Some((OnePath::parse(path, "paginate.path")?, TokenForm::Link)),
             _ => None,
         };
         Ok(Self {
@@ -69,7 +123,8 @@ impl Splitter {
                 .as_ref()
                 .map(|path| KeyPath::new(settings.key_text.as_deref().unwrap_or(&path.to_string()), path)),
             total,
-            empty_is_an_end: !matches!(stop, None | Some(Stop::Last(_))),
+            token,
+            empty_is_an_end: settings.paginate.has_tokens() || !matches!(stop, None | Some(Stop::Last(_))),
         })
     }
 
@@ -93,6 +148,7 @@ impl Splitter {
         Ok(SplitPage {
             records,
             total: self.total(&text)?,
+            token: self.token(&text)?,
         })
     }
 
@@ -123,26 +179,49 @@ impl Splitter {
     }
 
     fn total(&self, text: &str) -> Result<Option<u64>, PageProblem> {
-        let Some((total_text, path)) = &self.total else {
+        let Some(path) = &self.total else {
             return Ok(None);
         };
-        let found = match SimplePath::parse(total_text) {
-            SimplePath {
-                segments,
-                rest: Rest::Nothing,
-            } => match pick(text, &segments, false) {
-                Ok(Picked::One(value)) => Some(value.get()),
-                _ => None,
-            },
-            _ => query(text, path).ok().and_then(|found| found.first().copied()),
-        };
+        let found = path.find(text);
         let total = found.and_then(|found| found.trim_matches('"').parse().ok());
         total.map(Some).ok_or_else(|| {
             PageProblem(format!(
-                "`total = {total_text}` leads to {} where a count should be",
+                "`total = {}` leads to {} where a count should be",
+                path.text,
                 found.map_or("nothing", kind)
             ))
         })
+    }
+
+    /// What leads to the next page. Nothing, null, false and an empty text are the end.
+    fn token(&self, text: &str) -> Result<Option<String>, PageProblem> {
+        let Some((path, form)) = &self.token else {
+            return Ok(None);
+        };
+        let Some(found) = path
+            .find(text)
+            .filter(|found| !matches!(*found, "null" | "false" | r#""""#))
+        else {
+            return Ok(None);
+        };
+        let refuse = |what: &str, wanted: &str| {
+            let path = &path.text;
+            Err(PageProblem(format!(
+                "`path = {path}` leads to {what} where {wanted} should be"
+            )))
+        };
+        if found.len() > MAX_TOKEN_BYTES {
+            return refuse("more than 16 KiB", "a token");
+        }
+        match (form, found.as_bytes().first()) {
+            (TokenForm::Link, Some(b'"')) => match serde_json::from_str::<String>(found) {
+                Ok(link) => Ok(Some(link)),
+                Err(_) => refuse("a text that cannot be read", "a link"),
+            },
+            (TokenForm::Link, _) => refuse(kind(found), "a link"),
+            (TokenForm::Scalar, Some(b'{' | b'[' | b't')) => refuse(kind(found), "a token"),
+            _ => Ok(Some(found.to_owned())),
+        }
     }
 
     fn leads_to(&self, what: &str) -> PageProblem {

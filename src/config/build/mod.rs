@@ -1,10 +1,13 @@
 //! From the checked tree to [`Settings`]: one file a table.
 
+mod agree;
+mod auth;
 mod cross;
 mod daemon;
 mod exec;
 mod paginate;
 mod pipeline;
+mod request;
 mod shards;
 mod source;
 mod table;

@@ -2,7 +2,9 @@
 //!
 //! Reading, unknown-key detection, "did you mean" and the completeness test of the shipped file all come from here.
 
+mod auth;
 mod daemon;
+mod paginate;
 mod pipeline;
 mod source;
 
@@ -73,6 +75,8 @@ pub enum Kind {
     Map,
     /// A number of stripes, or a list of parameter sets.
     Shards,
+    /// A table of any JSON, or a text; never quoted.
+    Body,
     /// A key that this version cannot do anything with; the sentence says what it can do.
     Planned(&'static str),
 }
@@ -111,6 +115,7 @@ impl Kind {
             Self::Texts => "a list of texts like [\"uuid\"]".to_owned(),
             Self::Map => "a table of texts, numbers, true or false".to_owned(),
             Self::Shards => "a number of stripes or a list like [{ nat = \"fr\" }, { nat = \"de\" }]".to_owned(),
+            Self::Body => "a table or a text in quotes".to_owned(),
             Self::Planned(_) => "nothing yet".to_owned(),
         }
     }
@@ -126,7 +131,12 @@ impl Kind {
 
 /// All keys, in the order of the shipped file.
 pub fn all() -> impl Iterator<Item = &'static Key> {
-    daemon::KEYS.iter().chain(pipeline::KEYS).chain(source::KEYS)
+    daemon::KEYS
+        .iter()
+        .chain(pipeline::KEYS)
+        .chain(source::KEYS)
+        .chain(auth::KEYS)
+        .chain(paginate::KEYS)
 }
 
 /// The key of this name in this table.

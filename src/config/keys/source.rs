@@ -1,11 +1,10 @@
-//! `[pipeline.source]` and how it pages.
+//! `[pipeline.source]`
 
 use std::time::Duration;
 
 use super::{Fallback::*, Key, Kind};
 
 const TABLE: &str = "pipeline[].source";
-const PAGINATE: &str = "pipeline[].source.paginate";
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub(super) const KEYS: &[Key] = &[
@@ -31,11 +30,11 @@ pub(super) const KEYS: &[Key] = &[
         table: TABLE,
         name: "method",
         kind: Kind::Choice {
-            built: &["GET"],
-            planned: &["POST", "PUT", "PATCH"],
+            built: &["GET", "POST", "PUT", "PATCH"],
+            planned: &[],
         },
         default: Is("\"GET\""),
-        sentence: "The HTTP method: \"GET\".",
+        sentence: "The HTTP method: \"GET\", \"POST\", \"PUT\" or \"PATCH\".",
     },
     Key {
         table: TABLE,
@@ -101,23 +100,14 @@ pub(super) const KEYS: &[Key] = &[
         name: "headers",
         kind: Kind::Map,
         default: Unset,
-        sentence: "Headers of every request.",
+        sentence: "Headers of every request to this host.",
     },
     Key {
         table: TABLE,
         name: "body",
-        kind: Kind::Planned("this version sends GET requests, which have none"),
+        kind: Kind::Body,
         default: Unset,
-        sentence: "The body of every request.",
-    },
-    Key {
-        table: TABLE,
-        name: "auth",
-        kind: Kind::Planned(
-            "this version logs in by a header: [pipeline.source.headers], Authorization = \"Bearer ${TOKEN}\"",
-        ),
-        default: Unset,
-        sentence: "How requests are authorised.",
+        sentence: "The body of every request: a table, which is sent as a JSON object, or a text, which is sent as it is.",
     },
     Key {
         table: TABLE,
@@ -166,95 +156,34 @@ pub(super) const KEYS: &[Key] = &[
         sentence: "Variables of the program's environment, besides the daemon's own; their values are never printed.",
     },
     Key {
-        table: PAGINATE,
-        name: "kind",
-        kind: Kind::Choice {
-            built: &["single", "page"],
-            planned: &["offset", "cursor", "next_url", "link_header"],
+        table: TABLE,
+        name: "retry_after_max",
+        kind: Kind::Span {
+            min: Duration::from_millis(10),
+            max: DAY,
         },
-        default: Is("\"single\""),
-        sentence: "How to get from page to page: \"single\" (one request is the whole sweep) or \"page\" (a page number in \
-                   the query).",
+        default: Is("\"10m\""),
+        sentence: "The longest that an answer's Retry-After is waited for, whatever it says.",
     },
     Key {
-        table: PAGINATE,
-        name: "param",
-        kind: Kind::Text,
-        default: Is("\"page\""),
-        sentence: "The query parameter that takes the page number.",
+        table: TABLE,
+        name: "max_page",
+        kind: Kind::Size {
+            min: 1 << 10,
+            max: 1 << 30,
+        },
+        default: Is("\"64MiB\""),
+        sentence: "The largest page, decompressed; a larger one is cut off while it comes, and parks the pipeline.",
     },
     Key {
-        table: PAGINATE,
-        name: "first",
+        table: TABLE,
+        name: "max_pages",
         kind: Kind::Count {
             unit: "pages",
-            min: 0,
-            max: i64::MAX as u64,
-        },
-        default: Is("1"),
-        sentence: "The number of the first page.",
-    },
-    Key {
-        table: PAGINATE,
-        name: "max_records",
-        kind: Kind::Count {
-            unit: "records",
             min: 1,
             max: i64::MAX as u64,
         },
-        default: Unset,
-        sentence: "Stop rule: a sweep ends with this many records over all shards; the last page is cut to fit.",
-    },
-    Key {
-        table: PAGINATE,
-        name: "stop",
-        kind: Kind::Choice {
-            built: &["empty", "short"],
-            planned: &[],
-        },
-        default: Unset,
-        sentence: "Stop rule: \"empty\" ends a sweep at a page without records, \"short\" at a page with fewer than the one \
-                   before.",
-    },
-    Key {
-        table: PAGINATE,
-        name: "last",
-        kind: Kind::Count {
-            unit: "pages",
-            min: 0,
-            max: i64::MAX as u64,
-        },
-        default: Unset,
-        sentence: "Stop rule: the number of the last page.",
-    },
-    Key {
-        table: PAGINATE,
-        name: "total",
-        kind: Kind::JsonPath,
-        default: Unset,
-        sentence: "Stop rule: the JSONPath of the number in a page that says how many records there are in all.",
-    },
-    Key {
-        table: PAGINATE,
-        name: "limit_param",
-        kind: Kind::Planned("it belongs to the kind \"offset\"; this version has \"single\" and \"page\""),
-        default: Unset,
-        sentence: "The query parameter that takes the page's size.",
-    },
-    Key {
-        table: PAGINATE,
-        name: "limit",
-        kind: Kind::Planned("it belongs to the kind \"offset\"; this version has \"single\" and \"page\""),
-        default: Unset,
-        sentence: "The size of a page in records.",
-    },
-    Key {
-        table: PAGINATE,
-        name: "path",
-        kind: Kind::Planned(
-            "it belongs to the kinds \"cursor\" and \"next_url\"; this version has \"single\" and \"page\"",
-        ),
-        default: Unset,
-        sentence: "The JSONPath of the next page's token.",
+        default: Is("1000000"),
+        sentence: "The most pages of one sweep in one shard; beyond, the pagination is taken for a circle, and the pipeline parks.",
     },
 ];
