@@ -284,9 +284,12 @@ async fn records_of_a_program_without_cursors_go_as_they_come() {
     assert_eq!(texts(&second), ids(2..=2));
 }
 
+/// A script, what is changed about it, what is said of it, and the verdict of one run.
+type FailingCase = (&'static str, fn(&mut Script), &'static str, Verdict);
+
 #[tokio::test]
 async fn each_way_to_fail_is_a_clear_error_with_its_verdict() {
-    let cases: Vec<(&str, fn(&mut Script), &str, Verdict)> = vec![
+    let cases: Vec<FailingCase> = vec![
         (
             "echo 'key is bad' >&2; exit 4",
             |_| {},
