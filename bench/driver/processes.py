@@ -24,8 +24,15 @@ def _stat(pid):
 
 def tree_cpu(pid):
     """CPU seconds of a process and all its children, the ended ones included."""
-    _, own, waited_for = _stat(pid)
-    total = own + waited_for
+    while True:
+        _, own, waited_for = _stat(pid)
+        total = own + waited_for + sum(_children_cpu(pid))
+        # A child that was waited for in the meantime was in neither part.
+        if _stat(pid)[2] == waited_for:
+            return total
+
+
+def _children_cpu(pid):
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -33,8 +40,7 @@ def tree_cpu(pid):
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if parent == pid:
-                total += own + waited_for
-    return total
+                yield own + waited_for
 
 
 def own_cpu(pid):
