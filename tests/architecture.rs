@@ -41,7 +41,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("actors/transformer", &["messages", "model", "sql", "supervision"]),
     (
         "actors/writer",
-        &["config", "messages", "model", "sql", "store", "supervision"],
+        &["config", "messages", "model", "sql", "store", "supervision", "telemetry"],
     ),
     ("actors", &[]),
     (

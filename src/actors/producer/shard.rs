@@ -243,9 +243,11 @@ impl ShardThread {
         }
         loop {
             let after = cursor_after(writer.committed(), &gathered.pages);
+            let started = tokio::time::Instant::now();
             match writer.commit(&gathered.pages, &after, &self.own, cancel) {
                 Ok(()) => {
                     self.progress.mark();
+                    self.settings.gauges.meters().appended(started.elapsed());
                     self.settings
                         .gauges
                         .produced(self.shard.number, &after, gathered.num_records);

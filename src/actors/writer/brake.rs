@@ -27,7 +27,11 @@ impl Brake {
 
     /// How many more are allowed now.
     pub fn left(&self) -> usize {
-        let mut recent = self.recent();
+        let so_far = self.so_far(&mut self.recent());
+        (self.max.count as usize).saturating_sub(so_far)
+    }
+
+    fn so_far(&self, recent: &mut VecDeque<(Instant, usize)>) -> usize {
         let now = Instant::now();
         while recent
             .front()
@@ -35,14 +39,40 @@ impl Brake {
         {
             recent.pop_front();
         }
-        let so_far: usize = recent.iter().map(|(_, count)| count).sum();
-        (self.max.count as usize).saturating_sub(so_far)
+        recent.iter().map(|(_, count)| count).sum()
     }
 
     /// Counts dead letters that are committed.
     pub fn count(&self, num_dead: usize) {
         if num_dead > 0 {
             self.recent().push_back((Instant::now(), num_dead));
+        }
+    }
+
+    /// Counts dead letters that are about to be committed, if that many are still allowed. All writers of the pipeline ask
+    /// here, one after the other: what each of them may still write is not known before.
+    pub fn try_count(&self, num_dead: usize) -> bool {
+        let mut recent = self.recent();
+        let so_far = self.so_far(&mut recent);
+        let is_allowed = so_far + num_dead <= self.max.count as usize;
+        if is_allowed && num_dead > 0 {
+            recent.push_back((Instant::now(), num_dead));
+        }
+        is_allowed || num_dead == 0
+    }
+
+    /// Takes back what [`Brake::try_count`] has counted: it was not committed after all.
+    pub fn give_back(&self, num_dead: usize) {
+        let mut recent = self.recent();
+        let mut rest = num_dead;
+        // The newest first: which of them it was makes no difference to the sum.
+        while rest > 0
+            && let Some((when, count)) = recent.pop_back()
+        {
+            if count > rest {
+                recent.push_back((when, count - rest));
+            }
+            rest = rest.saturating_sub(count);
         }
     }
 
@@ -85,5 +115,21 @@ mod tests {
         assert_eq!(brake.left(), 0);
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(brake.left(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_writers_together_get_no_more_than_the_limit() {
+        let brake = Brake::new(Rate {
+            count: 100,
+            per: Duration::from_secs(60),
+        });
+        assert_eq!((brake.left(), brake.left()), (100, 100), "both begin a batch");
+        assert!(brake.try_count(60));
+        assert!(!brake.try_count(60), "the other one's batch would pass the limit");
+        assert!(brake.try_count(40) && brake.try_count(0));
+        brake.give_back(40);
+        assert_eq!(brake.left(), 40);
+        brake.give_back(1_000);
+        assert_eq!(brake.left(), 100);
     }
 }

@@ -1,6 +1,10 @@
 //! Writes batches: what a writer keeps for its pipeline, and the transaction itself.
 
+mod replay;
+
 use std::{collections::BTreeMap, mem};
+
+pub use replay::Revived;
 
 use super::{
     batch::{LoadBatch, Outcome},
@@ -37,6 +41,8 @@ pub struct Loader {
     backend_pid: Option<i32>,
     rows: Vec<Rows>,
     num_attempts: u64,
+    /// Rows that are there are left as they are, unless `order_by` says that they are older.
+    keeps_existing: bool,
     /// What the last transaction would have settled, for the case that its answer was lost.
     last: Option<(offsets::Fence, Summary)>,
 }
@@ -60,7 +66,17 @@ impl Loader {
             backend_pid: None,
             rows,
             num_attempts: 0,
+            keeps_existing: false,
             last: None,
+        }
+    }
+
+    /// A loader for records that come long after their neighbours: an `upsert` leaves rows that are there as they are,
+    /// unless `order_by` says that the record is strictly newer. Which record wrote them, and when, no table remembers.
+    pub fn keeping_existing(specs: Vec<TableSpec>) -> Self {
+        Self {
+            keeps_existing: true,
+            ..Self::new(specs)
         }
     }
 
@@ -78,7 +94,7 @@ impl Loader {
         // Before the tables are read: what changes meanwhile is found by the first batch.
         self.shape = self.shape_now(session)?;
         for (index, spec) in self.specs.iter().enumerate() {
-            match Prepared::new(session, spec, index) {
+            match Prepared::new(session, spec, index, self.keeps_existing) {
                 Ok(prepared) => self.prepared.push(prepared),
                 Err(StoreError::Mismatch { place, problem }) => problems.push((place, problem)),
                 Err(error) => return Err(error),
@@ -130,16 +146,7 @@ impl Loader {
         }
         match written {
             Ok(summary) => Ok(settled(batch, summary)),
-            Err(Stop::Error(error)) => Err(error),
-            Err(Stop::Stale(reason)) => Err(StoreError::Mismatch {
-                place: self
-                    .specs
-                    .iter()
-                    .map(|spec| spec.table.name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                problem: format!("the types were read again, and still: {reason}"),
-            }),
+            Err(stop @ (Stop::Error(_) | Stop::Stale(_))) => Err(settled_stop(batch, stop)),
             Err(Stop::Braked(dead)) => Ok(Outcome::Braked { dead }),
             Err(Stop::GateShut) => Ok(Outcome::Lost),
             Err(Stop::Fenced) => self.decide(session, batch),
@@ -300,6 +307,9 @@ impl Loader {
             dead: num_dead,
             skipped: 0,
         };
+        if batch.allow_dead.is_some_and(|allow| !allow(letters.len())) {
+            return Err(Stop::Braked(letters));
+        }
         let fence = &batch.fence;
         dead_letters::insert(session, &fence.key.pipeline, fence.topic_id, &letters)?;
         for (spec, counts) in self.specs.iter().zip(&row_counts) {
@@ -318,6 +328,19 @@ impl Loader {
             rows: row_counts,
             dead: letters,
         })
+    }
+}
+
+/// A stop that is an error, or has become one by being repeated.
+fn settled_stop(batch: &LoadBatch<'_>, stop: Stop) -> StoreError {
+    let problem = match stop {
+        Stop::Error(error) => return error,
+        Stop::Stale(reason) => format!("the types were read again, and still: {reason}"),
+        Stop::Braked(_) | Stop::GateShut | Stop::Fenced => "it was stopped by what a replay has not".into(),
+    };
+    StoreError::Mismatch {
+        place: batch.fence.key.to_string(),
+        problem,
     }
 }
 

@@ -17,5 +17,5 @@ mod target;
 mod writing;
 
 pub use batch::{LoadBatch, Outcome};
-pub use loader::{Loader, TableSpec};
+pub use loader::{Loader, Revived, TableSpec};
 pub use target::{Target, TargetColumn};

@@ -38,7 +38,12 @@ pub(super) struct Upsert {
 impl Prepared {
     /// Reads the table, checks it, and creates the stage. `index` keeps the stages
     /// of one session apart.
-    pub(super) fn new(session: &mut Session, spec: &TableSpec, index: usize) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        session: &mut Session,
+        spec: &TableSpec,
+        index: usize,
+        keeps_existing: bool,
+    ) -> Result<Self, StoreError> {
         let table = &spec.table;
         let mismatch = |problem: String| StoreError::Mismatch {
             place: format!("table {}", table.name),
@@ -55,7 +60,7 @@ impl Prepared {
         }
         match table.mode {
             Mode::Append => Ok(Self::append(target, encoder)),
-            Mode::Upsert => Self::upsert(session, target, encoder, spec, index),
+            Mode::Upsert => Self::upsert(session, target, encoder, spec, (index, keeps_existing)),
         }
     }
 
@@ -88,7 +93,7 @@ impl Prepared {
         target: Target,
         encoder: Encoder,
         spec: &TableSpec,
-        index: usize,
+        (index, keeps_existing): (usize, bool),
     ) -> Result<Self, StoreError> {
         let key = &spec.table.key;
         let sort: Vec<usize> = key.iter().filter_map(|name| encoder.position(name)).collect();
@@ -105,6 +110,7 @@ impl Prepared {
             key,
             order_by: order_by.and_then(|name| target.column(name)),
             inexact_key: !exact,
+            keeps_existing,
             stage: &stage,
         };
         session
