@@ -75,6 +75,10 @@ fn render(status: &Value) -> String {
         if let Some(reason) = pipeline["unreadable"].as_str() {
             text.push_str(&format!("the ledger cannot be read: {reason}\n"));
         }
+        for problem in pipeline["problems"].as_array().into_iter().flatten() {
+            let [what, place, since, reason, remedy] = ["what", "place", "since", "reason", "remedy"].map(|of| plain(&problem[of]));
+            text.push_str(&format!("NOT READY: {what} {place} since {since}: {reason}\n  {remedy}\n"));
+        }
         if let Some(ledger) = pipeline["ledger"].as_object() {
             let names = [
                 "fetched", "produced", "consumed", "applied", "filtered", "dead", "skipped", "pending",
