@@ -238,7 +238,9 @@ fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }
-    let ago = humantime::parse_duration(text).ok().and_then(|ago| TimeDelta::from_std(ago).ok());
+    let ago = humantime::parse_duration(text)
+        .ok()
+        .and_then(|ago| TimeDelta::from_std(ago).ok());
     ago.and_then(|ago| Utc::now().checked_sub_signed(ago))
         .ok_or_else(|| "write how long ago it was, like 1h or 2days, or a time like 2026-01-31T12:00:00Z".to_owned())
 }
@@ -323,7 +325,8 @@ mod tests {
 
     #[test]
     fn dead_letters_are_chosen_by_number_text_and_time() {
-        let line = "aqueduct dead-letters list --id 3,4 --stage decode --since 1h --until 2030-01-31T12:00:00Z --limit 5";
+        let line =
+            "aqueduct dead-letters list --id 3,4 --stage decode --since 1h --until 2030-01-31T12:00:00Z --limit 5";
         let Command::DeadLetters(DeadLetters {
             action: LettersAction::List { which, limit, .. },
         }) = command(line)

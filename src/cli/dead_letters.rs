@@ -69,12 +69,7 @@ pub async fn dead_letters(settings: &Settings, programs: &[Program], action: &Le
     }
 }
 
-fn act(
-    settings: &Settings,
-    programs: &[Program],
-    action: &LettersAction,
-    log: &Logger,
-) -> Result<String, Refusal> {
+fn act(settings: &Settings, programs: &[Program], action: &LettersAction, log: &Logger) -> Result<String, Refusal> {
     match action {
         LettersAction::List { which, limit, json, .. } => {
             let (filter, store) = (chosen(settings, which)?, Store::open(settings, log)?);
@@ -86,7 +81,8 @@ fn act(
                 Some(letter) if *json => Ok(format!("{:#}", whole(&letter))),
                 Some(letter) => Ok(shown(&letter)),
                 None => Err(Refusal::Failed(
-                    format!("there is no dead letter {id}: it was replayed or purged, or `list` shows its number").into(),
+                    format!("there is no dead letter {id}: it was replayed or purged, or `list` shows its number")
+                        .into(),
                 )),
             }
         }
@@ -235,7 +231,14 @@ fn list(session: &mut Session, filter: &Filter, limit: u32, as_json: bool) -> Re
     }
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_header([
-        "id", "pipeline", "position", "stage", "table", "tries", "refused at", "reason",
+        "id",
+        "pipeline",
+        "position",
+        "stage",
+        "table",
+        "tries",
+        "refused at",
+        "reason",
     ]);
     for letter in &letters {
         table.add_row([
@@ -251,7 +254,11 @@ fn list(session: &mut Session, filter: &Filter, limit: u32, as_json: bool) -> Re
     }
     let shown = letters.len() as u64;
     let rest = if shown < total {
-        format!("\n{} of {} dead letters; --limit shows more", thousands(shown), thousands(total))
+        format!(
+            "\n{} of {} dead letters; --limit shows more",
+            thousands(shown),
+            thousands(total)
+        )
     } else {
         String::new()
     };
@@ -259,7 +266,10 @@ fn list(session: &mut Session, filter: &Filter, limit: u32, as_json: bool) -> Re
 }
 
 fn position(letter: &DeadLetter) -> String {
-    format!("{}[{}]@{}", letter.key.topic, letter.key.partition, letter.record.offset)
+    format!(
+        "{}[{}]@{}",
+        letter.key.topic, letter.key.partition, letter.record.offset
+    )
 }
 
 fn time(letter: &DeadLetter) -> String {

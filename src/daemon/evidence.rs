@@ -69,6 +69,11 @@ impl Evidence {
         }
     }
 
+    /// What goes on while it is away.
+    pub(super) fn meanwhile(&self) -> &'static str {
+        self.meanwhile
+    }
+
     /// It has answered; `true` = after it had not.
     pub(super) fn answered(&self) -> bool {
         let mut known = self.known();
@@ -86,7 +91,8 @@ impl Evidence {
         let mut known = self.known();
         let (since, is_first) = match known.failing.take() {
             Some((since, _)) => (since, false),
-            None => (Utc::now(), true),
+            // Not now: the question may have hung for a while, and the outage keeps its beginning.
+            None => (known.answered.unwrap_or(known.begun).1, true),
         };
         known.failing = Some((since, reason));
         is_first
@@ -186,7 +192,10 @@ mod tests {
         assert!(!evidence.failed("refused again".into()));
         evidence.asks_again_in(Duration::from_secs(3600));
         let status = evidence.judge(LIMIT);
-        assert_eq!((status.up, status.reason.as_deref()), (Some(false), Some("refused again")));
+        assert_eq!(
+            (status.up, status.reason.as_deref()),
+            (Some(false), Some("refused again"))
+        );
         let next = status.next.unwrap();
         assert!(
             next.starts_with("asked again at ") && next.ends_with("records wait in the API"),

@@ -99,7 +99,10 @@ pub struct SeenPartition {
 impl Pulse {
     pub(super) fn start(wiring: &Wiring, settings: &Settings, logger: &Logger) -> Self {
         let (log_name, log_place) = match &settings.kafka.brokers {
-            Brokers::Embedded => ("embedded log", settings.daemon.state_dir.join("log.redb").display().to_string()),
+            Brokers::Embedded => (
+                "embedded log",
+                settings.daemon.state_dir.join("log.redb").display().to_string(),
+            ),
             Brokers::Hosts(brokers) => ("kafka", brokers.clone()),
         };
         let shared = Arc::new(Shared {
@@ -260,7 +263,7 @@ impl Shared {
                 if evidence.failed(chain(error.as_ref())) {
                     let status = evidence.judge(self.every * 2);
                     slog::warn!(self.logger, "does not answer"; "dependency" => status.name, "place" => &status.place,
-                        "reason" => status.reason);
+                        "reason" => status.reason, "since" => &status.since, "meanwhile" => evidence.meanwhile());
                 }
                 self.every.min(IMPATIENT)
             }
@@ -306,9 +309,7 @@ fn ask_log(shared: &Shared, inspector: &mut Option<Arc<dyn Inspector>>) -> Resul
         Some(_) => {
             let cursors = inspector.cursors()?;
             let committed = cursors.iter().filter_map(|(_, cursor)| cursor.as_ref());
-            Some(committed.fold((0, 0), |sum, cursor| {
-                (sum.0 + cursor.fetched, sum.1 + cursor.produced)
-            }))
+            Some(committed.fold((0, 0), |sum, cursor| (sum.0 + cursor.fetched, sum.1 + cursor.produced)))
         }
     };
     let mut found = shared.found();
@@ -354,7 +355,14 @@ fn api(source: &Source) -> Option<Api> {
     let port = http.url.port_or_known_default()?;
     let place = format!("{}://{}:{port}", http.url.scheme(), http.url.host_str()?);
     let is_loopback = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
-    let proxies = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    let proxies = [
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+    ];
     let by_proxy = !is_loopback && proxies.iter().any(|name| std::env::var_os(name).is_some());
     Some(Api {
         reached: Evidence::new("api", place.clone(), "the request is repeated"),

@@ -226,7 +226,10 @@ mod tests {
         let [postgres, _, parked, _, stopped] = cases;
         assert_eq!(postgres.problems[0].reason, "connection refused");
         assert!(parked.problems[0].remedy.contains("aqueduct resume users"));
-        assert_eq!(stopped.problems[0].reason, "the partition has stopped: offsets 3 to 9 are gone");
+        assert_eq!(
+            stopped.problems[0].reason,
+            "the partition has stopped: offsets 3 to 9 are gone"
+        );
     }
 
     #[test]

@@ -248,10 +248,7 @@ impl Replay<'_> {
     }
 
     /// Repeats what an outage or a deadlock has interrupted, each time on a new connection.
-    fn patiently<T>(
-        &mut self,
-        mut work: impl FnMut(&mut Self) -> Result<T, ReplayError>,
-    ) -> Result<T, ReplayError> {
+    fn patiently<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T, ReplayError>) -> Result<T, ReplayError> {
         let (started, mut backoff) = (Instant::now(), Backoff::outage());
         loop {
             match work(self) {

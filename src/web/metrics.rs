@@ -57,7 +57,11 @@ fn of_process(page: &mut Page, process: &Process) {
             "Open file descriptors.",
             process.open_fds.map(|number| number as f64),
         ),
-        ("process_threads", "OS threads.", process.threads.map(|number| number as f64)),
+        (
+            "process_threads",
+            "OS threads.",
+            process.threads.map(|number| number as f64),
+        ),
     ];
     for (name, help, value) in gauges {
         if let Some(value) = value {
@@ -106,14 +110,22 @@ type Label<'a> = (&'a str, &'a str);
 fn of_source(page: &mut Page, own: Label<'_>, pipeline: &RunningPipeline) {
     let (live, counted) = (pipeline.gauges(), pipeline.meters().snapshot());
     let counters = [
-        ("aqueduct_records_fetched_total", "Records fetched.", live.fetched_records),
+        (
+            "aqueduct_records_fetched_total",
+            "Records fetched.",
+            live.fetched_records,
+        ),
         ("aqueduct_pages_fetched_total", "Pages fetched.", live.fetched_pages),
         (
             "aqueduct_pages_empty_total",
             "Pages that were answered without records.",
             live.empty_answers,
         ),
-        ("aqueduct_fetched_bytes_total", "Bytes of pages fetched.", live.fetched_bytes),
+        (
+            "aqueduct_fetched_bytes_total",
+            "Bytes of pages fetched.",
+            live.fetched_bytes,
+        ),
         (
             "aqueduct_records_produced_total",
             "Records committed to the log.",
@@ -303,7 +315,11 @@ fn of_branch(page: &mut Page, own: Label<'_>, branch: &BranchStatus) {
             child.waiting.len() as f64,
         );
         for (name, help, value) in [
-            ("aqueduct_actor_lives_total", "Lives that the actor has begun.", child.life),
+            (
+                "aqueduct_actor_lives_total",
+                "Lives that the actor has begun.",
+                child.life,
+            ),
             (
                 "aqueduct_actor_restarts_total",
                 "Times that the actor was started again.",

@@ -26,7 +26,11 @@ impl Process {
     /// This process now.
     pub(super) fn read() -> Self {
         let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let mut process = Self::parse(&text("/proc/self/stat"), &text("/proc/self/status"), &text("/proc/stat"));
+        let mut process = Self::parse(
+            &text("/proc/self/stat"),
+            &text("/proc/self/status"),
+            &text("/proc/stat"),
+        );
         process.open_fds = fs::read_dir("/proc/self/fd").ok().map(|fds| fds.count() as u64);
         process
     }
@@ -35,7 +39,11 @@ impl Process {
         // The name stands in parentheses and may hold blanks and parentheses itself.
         let fields: Vec<f64> = stat
             .rsplit_once(')')
-            .map(|(_, rest)| rest.split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect())
+            .map(|(_, rest)| {
+                rest.split_whitespace()
+                    .map(|field| field.parse().unwrap_or(0.0))
+                    .collect()
+            })
             .unwrap_or_default();
         // Counted from the state, which is field 3 of the manual.
         let field = |number: usize| fields.get(number - 3).copied();
@@ -47,10 +55,14 @@ impl Process {
             .lines()
             .find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok());
         Self {
-            cpu_seconds: field(14).zip(field(15)).map(|(user, system)| (user + system) / TICKS_PER_SECOND),
+            cpu_seconds: field(14)
+                .zip(field(15))
+                .map(|(user, system)| (user + system) / TICKS_PER_SECOND),
             resident_bytes: kilobytes("VmRSS:").map(|size| size * 1024),
             virtual_bytes: kilobytes("VmSize:").map(|size| size * 1024),
-            started_seconds: booted.zip(field(22)).map(|(booted, ticks)| booted + ticks / TICKS_PER_SECOND),
+            started_seconds: booted
+                .zip(field(22))
+                .map(|(booted, ticks)| booted + ticks / TICKS_PER_SECOND),
             open_fds: None,
             threads: kilobytes("Threads:"),
         }
@@ -81,7 +93,10 @@ mod tests {
     #[test]
     fn this_process_takes_memory() {
         let process = Process::read();
-        assert!(process.resident_bytes.is_some_and(|bytes| bytes > 1 << 20), "{process:?}");
+        assert!(
+            process.resident_bytes.is_some_and(|bytes| bytes > 1 << 20),
+            "{process:?}"
+        );
         assert!(process.open_fds.is_some_and(|fds| fds >= 3));
     }
 }

@@ -75,7 +75,9 @@ pub fn until_not_ready(job: &Job, daemon: &mut Daemon, what: &str) -> Value {
     let mut found = None;
     wait_for(&format!("/readyz is false because of {what}"), LIMIT, || {
         assert!(daemon.is_running(), "{}", daemon.tail());
-        let Some((status, answer)) = readyz(job) else { return false };
+        let Some((status, answer)) = readyz(job) else {
+            return false;
+        };
         let problems = answer["pipelines"][0]["problems"].as_array().unwrap().clone();
         found = problems.into_iter().find(|problem| problem["what"] == what);
         assert_eq!(status == 200, answer["ready"] == true, "{answer:#}");

@@ -85,9 +85,18 @@ fn dead_letters_are_listed_replayed_once_and_purged_and_the_ledger_stays_exact()
     assert_eq!(listed(&job, &["--pipeline", "another"]), 0);
     assert_eq!(listed(&job, &["--since", "1h"]), 60);
     assert_eq!(listed(&job, &["--until", "1h"]), 0);
-    assert_eq!(json(&job, &["list", "--json", "--limit", "7"]).as_array().unwrap().len(), 7);
+    assert_eq!(
+        json(&job, &["list", "--json", "--limit", "7"])
+            .as_array()
+            .unwrap()
+            .len(),
+        7
+    );
     let people = text(&letters(&job, &["list", "--limit", "7"]));
-    assert!(people.contains("7 of 60 dead letters") && people.contains("23514"), "{people}");
+    assert!(
+        people.contains("7 of 60 dead letters") && people.contains("23514"),
+        "{people}"
+    );
     let first = json(&job, &["list", "--json", "--stage", "write"])[0].clone();
     let id = first["id"].to_string();
     let whole = json(&job, &["show", &id, "--json"]);
@@ -99,13 +108,22 @@ fn dead_letters_are_listed_replayed_once_and_purged_and_the_ledger_stays_exact()
 
     // Refused again while nothing has changed: the reason is new, the try is counted.
     let refused = json(&job, &["replay", "--all", "--json"]);
-    assert_eq!((&refused[0]["applied"], &refused[0]["dead"]), (&0.into(), &60.into()), "{refused:#}");
+    assert_eq!(
+        (&refused[0]["applied"], &refused[0]["dead"]),
+        (&0.into(), &60.into()),
+        "{refused:#}"
+    );
     assert_eq!(fates(&job), ["1000 940 0 60 0 60"]);
     assert_eq!(json(&job, &["show", &id, "--json"])["attempts"], 2);
-    assert_eq!(letters(&job, &["replay"]).status.code(), Some(64), "which ones was not said");
+    assert_eq!(
+        letters(&job, &["replay"]).status.code(),
+        Some(64),
+        "which ones was not said"
+    );
 
     // Two at once, after the table was mended: each record is written once.
-    job.database.execute(&format!("ALTER TABLE {table} DROP CONSTRAINT known"));
+    job.database
+        .execute(&format!("ALTER TABLE {table} DROP CONSTRAINT known"));
     let args = ["dead-letters", "replay", "--stage", "write", "--json"];
     let spawn = || {
         job.command("config.toml", &args)
@@ -123,7 +141,10 @@ fn dead_letters_are_listed_replayed_once_and_purged_and_the_ledger_stays_exact()
             replayed[0]["applied"].as_u64().unwrap()
         })
         .sum();
-    assert_eq!((applied, rows(), fates(&job)), (50, 990, vec!["1000 990 0 10 0 10".to_owned()]));
+    assert_eq!(
+        (applied, rows(), fates(&job)),
+        (50, 990, vec!["1000 990 0 10 0 10".to_owned()])
+    );
     let again = json(&job, &["replay", "--stage", "write", "--json"]);
     assert_eq!((&again[0]["applied"], rows()), (&0.into(), 990), "twice writes once");
     assert_eq!(job.count(&format!("SELECT count(DISTINCT uuid) FROM {table}")), 990);
@@ -139,8 +160,15 @@ fn dead_letters_are_listed_replayed_once_and_purged_and_the_ledger_stays_exact()
         ],
     );
     let changed = json(&job, &["replay", "--stage", "decode", "--json"]);
-    let (applied, filtered) = (changed[0]["applied"].as_i64().unwrap(), changed[0]["filtered"].as_i64().unwrap());
-    assert_eq!((applied + filtered, &changed[0]["dead"]), (10, &0.into()), "{changed:#}");
+    let (applied, filtered) = (
+        changed[0]["applied"].as_i64().unwrap(),
+        changed[0]["filtered"].as_i64().unwrap(),
+    );
+    assert_eq!(
+        (applied + filtered, &changed[0]["dead"]),
+        (10, &0.into()),
+        "{changed:#}"
+    );
     assert_eq!(rows(), 990 + applied);
     assert_eq!(fates(&job), [format!("1000 {} {filtered} 0 0 0", 990 + applied)]);
     assert!(text(&letters(&job, &["list"])).contains("no dead letters"));
@@ -151,13 +179,24 @@ fn a_purge_asks_first_and_counts_the_records_as_skipped() {
     let simulator = simulator(Duration::ZERO);
     let (job, _) = job(&unique("purge").to_lowercase(), &simulator, 2);
     job.run_once();
-    assert_eq!(letters(&job, &["purge", "--yes"]).status.code(), Some(64), "which ones was not said");
+    assert_eq!(
+        letters(&job, &["purge", "--yes"]).status.code(),
+        Some(64),
+        "which ones was not said"
+    );
     let asked = letters(&job, &["purge", "--stage", "decode"]);
     assert_eq!(asked.status.code(), Some(64));
-    assert!(text(&asked).contains("2 dead letter(s)") && text(&asked).contains("--yes"), "{}", text(&asked));
+    assert!(
+        text(&asked).contains("2 dead letter(s)") && text(&asked).contains("--yes"),
+        "{}",
+        text(&asked)
+    );
     assert_eq!(fates(&job), ["200 188 0 12 0 12"]);
     let purged = json(&job, &["purge", "--stage", "decode", "--yes", "--json"]);
-    assert_eq!((&purged["purged"], fates(&job)), (&2.into(), vec!["200 188 0 10 2 10".to_owned()]));
+    assert_eq!(
+        (&purged["purged"], fates(&job)),
+        (&2.into(), vec!["200 188 0 10 2 10".to_owned()])
+    );
     // The ledger of a later run still adds up.
     assert!(job.run_once().contains("the ledger adds up"));
 }
@@ -171,7 +210,8 @@ fn a_replay_beside_a_running_daemon_disturbs_neither_its_order_nor_its_fence() {
         assert!(daemon.is_running(), "{}", daemon.tail());
         job.try_count("SELECT count(*) FROM aqueduct.dead_letters").unwrap_or(0) >= 20
     });
-    job.database.execute(&format!("ALTER TABLE {table} DROP CONSTRAINT known"));
+    job.database
+        .execute(&format!("ALTER TABLE {table} DROP CONSTRAINT known"));
     let mut num_replays = 0;
     wait_for("everything is settled and replayed", LIMIT, || {
         assert!(daemon.is_running(), "{}", daemon.tail());
@@ -192,7 +232,11 @@ fn a_replay_beside_a_running_daemon_disturbs_neither_its_order_nor_its_fence() {
     });
     let pipeline = &status["pipelines"][0];
     assert!(pipeline["gap"].is_null(), "{pipeline:#}");
-    assert_eq!(job.count("SELECT max(epoch) FROM aqueduct.offsets"), 1, "no partition was claimed again");
+    assert_eq!(
+        job.count("SELECT max(epoch) FROM aqueduct.offsets"),
+        1,
+        "no partition was claimed again"
+    );
     for branch in pipeline["branches"].as_array().unwrap() {
         for actor in branch["children"].as_array().unwrap() {
             assert_eq!(actor["life"], 1, "{actor:#}");

@@ -73,7 +73,10 @@ fn every_json_line_parses_and_carries_its_context() {
     assert!(said_by("fetcher-0", "waiting for the API"), "{log}");
     let kafkas: Vec<_> = lines.iter().filter(|line| line["log"] == "kafka").collect();
     assert!(!kafkas.is_empty(), "{log}");
-    assert!(kafkas.iter().all(|line| line["pipeline"] == name.as_str()), "{kafkas:#?}");
+    assert!(
+        kafkas.iter().all(|line| line["pipeline"] == name.as_str()),
+        "{kafkas:#?}"
+    );
 }
 
 #[test]
@@ -99,7 +102,11 @@ fn no_secret_and_no_payload_is_ever_printed() {
     let job = Job::new(database, &Brokers::Embedded, &[pipeline]);
     let [url, query, header, env, postgres, kafka] = SECRETS;
     let with_user = simulator.url().replacen("://", &format!("://me:{url}@"), 1);
-    let separator = if job.database.url().expose().contains('?') { '&' } else { '?' };
+    let separator = if job.database.url().expose().contains('?') {
+        '&'
+    } else {
+        '?'
+    };
     let with_password = format!("{}{separator}password={postgres}", job.database.url().expose());
     edit_config(
         &job,
@@ -123,7 +130,7 @@ fn no_secret_and_no_payload_is_ever_printed() {
     );
     let path = |name: &str| job.dir.path().join(name);
     let mut said = String::new();
-    let mut run = |args: &[&str], said: &mut String| {
+    let run = |args: &[&str], said: &mut String| {
         let output = job.command("config.toml", args).env("GEHEIM", env).output().unwrap();
         said.push_str(&String::from_utf8_lossy(&output.stdout));
         said.push_str(&String::from_utf8_lossy(&output.stderr));
@@ -134,8 +141,11 @@ fn no_secret_and_no_payload_is_ever_printed() {
     assert_eq!(job.count("SELECT count(*) FROM aqueduct.dead_letters"), 6, "{said}");
     assert!(said.contains("\"msg\":\"claimed\""), "it does log: {said}");
     run(&["check", "--live"], &mut said);
-    run(&["dead-letters", "list"], &mut said);
-    run(&["dead-letters", "replay", "--all"], &mut said);
+    // Whoever lists dead letters asks for their reasons, and these quote the value that was refused.
+    let mut listed = String::new();
+    run(&["dead-letters", "list"], &mut listed);
+    run(&["dead-letters", "replay", "--all"], &mut listed);
+    assert!(listed.contains(PAYLOAD), "{listed}");
 
     let away = fs::read_to_string(path("config.toml")).unwrap();
     let away = away.replace("brokers = \"embedded\"", "brokers = \"127.0.0.1:9\"");
@@ -159,8 +169,7 @@ fn no_secret_and_no_payload_is_ever_printed() {
             door.extend(get(&job, page).map(|answer| answer.body));
         }
         let log = fs::read_to_string(path("away.log")).unwrap();
-        ["kafka", "postgres"].iter().all(|name| door.contains(name))
-            && log.matches("does not answer").count() >= 2
+        ["kafka", "postgres"].iter().all(|name| door.contains(name)) && log.matches("does not answer").count() >= 2
     });
     run(&["status", "--json"], &mut said);
     run(&["status"], &mut said);
@@ -171,11 +180,31 @@ fn no_secret_and_no_payload_is_ever_printed() {
     said.push_str(&fs::read_to_string(path("away.log")).unwrap());
     // A config that is wrong in every place that has a secret.
     let wrong = fs::read_to_string(path("config.toml")).unwrap();
-    let wrong = wrong.replace("postgres://me", "postgrs://me").replace("http://me", "htp://me");
+    let wrong = wrong
+        .replace("postgres://me", "postgrs://me")
+        .replace("http://me", "htp://me");
     fs::write(path("config.toml"), wrong.replace("sasl.password", "sasl.passwort")).unwrap();
     assert_eq!(run(&["check"], &mut said), Some(64), "{said}");
+    for secret in &SECRETS {
+        assert!(!listed.contains(secret), "{secret} was printed: {listed}");
+    }
     for secret in SECRETS.iter().chain([&PAYLOAD]) {
         let line = said.lines().find(|line| line.contains(secret));
         assert!(line.is_none(), "{secret} was printed: {line:?}");
     }
+}
+
+#[test]
+fn lines_for_a_journal_that_is_not_there_are_not_lost() {
+    let pipeline = PipelineText::users("journal", "http://127.0.0.1:9/", 1, 1);
+    let job = Job::new(TestDatabase::empty(), &Brokers::Embedded, &[pipeline]);
+    edit_config(&job, &[("log_format = \"json\"", "log_format = \"journald\"")]);
+    let output = job.command("config.toml", &["check"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let has_journal = std::path::Path::new("/run/systemd/journal/socket").exists();
+    assert_eq!(
+        said.contains("there is no journal on this machine"),
+        !has_journal,
+        "{said}"
+    );
 }

@@ -31,7 +31,10 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
             assert_eq!(name, helped, "the help stands above the type");
             assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
-            assert!(families.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} twice");
+            assert!(
+                families.insert(name.to_owned(), kind.to_owned()).is_none(),
+                "{name} twice"
+            );
             family = name.to_owned();
             continue;
         }
@@ -39,7 +42,8 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
         let value: f64 = value.parse().unwrap();
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
         assert!(
-            name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
             "{line}"
         );
         let labels = labels.strip_suffix('}').unwrap();
@@ -97,7 +101,9 @@ fn the_counters_are_in_prometheus_text_format_and_equal_the_ledger_after_a_run()
         assert_eq!(answer.status, 200);
         assert!(answer.head.contains("text/plain; version=0.0.4"), "{}", answer.head);
         samples = parse(&answer.body);
-        samples.get(&format!("aqueduct_ledger_records{{pipeline=\"{name}\",count=\"consumed\"}}")) == Some(&1_000.0)
+        samples.get(&format!(
+            "aqueduct_ledger_records{{pipeline=\"{name}\",count=\"consumed\"}}"
+        )) == Some(&1_000.0)
             && samples.get(&format!("aqueduct_records_pending{{pipeline=\"{name}\"}}")) == Some(&0.0)
     });
     let of = |name: &str, labels: &str| {
@@ -106,34 +112,59 @@ fn the_counters_are_in_prometheus_text_format_and_equal_the_ledger_after_a_run()
         } else {
             format!("{name}{{{labels}}}")
         };
-        *samples.get(&series).unwrap_or_else(|| panic!("{series} is not in {samples:#?}"))
+        *samples
+            .get(&series)
+            .unwrap_or_else(|| panic!("{series} is not in {samples:#?}"))
     };
     let own = format!("pipeline=\"{name}\"");
     for count in ["fetched", "produced", "consumed", "applied", "filtered", "dead"] {
         let committed = ledger[count].as_u64().unwrap() as f64;
-        assert_eq!(of(&format!("aqueduct_records_{count}_total"), &own), committed, "{count}");
+        assert_eq!(
+            of(&format!("aqueduct_records_{count}_total"), &own),
+            committed,
+            "{count}"
+        );
         let labels = format!("{own},count=\"{count}\"");
         assert_eq!(of("aqueduct_ledger_records", &labels), committed, "{count}");
     }
     assert_eq!(of("aqueduct_records_dead_total", &own), 5.0);
     assert!(of("aqueduct_records_filtered_total", &own) > 0.0);
     let inserted = format!("{own},table=\"{table}\",change=\"inserted\"");
-    assert_eq!(of("aqueduct_rows_total", &inserted), job.count(&format!("SELECT count(*) FROM {table}")) as f64);
-    assert_eq!(of("aqueduct_fetch_requests_total", &format!("{own},class=\"2xx\"")), 5.0);
+    assert_eq!(
+        of("aqueduct_rows_total", &inserted),
+        job.count(&format!("SELECT count(*) FROM {table}")) as f64
+    );
+    assert_eq!(
+        of("aqueduct_fetch_requests_total", &format!("{own},class=\"2xx\"")),
+        5.0
+    );
     assert_eq!(of("aqueduct_pages_fetched_total", &own), 5.0);
     assert!(of("aqueduct_write_duration_seconds_count", &own) >= 3.0);
     assert!(of("aqueduct_append_duration_seconds_count", &own) >= 1.0);
-    assert_eq!(of("aqueduct_dependency_up", &format!("{own},dependency=\"postgres\"")), 1.0);
-    assert_eq!(of("aqueduct_branch_parked", &format!("{own},branch=\"{name}/load\"")), 0.0);
+    assert_eq!(
+        of("aqueduct_dependency_up", &format!("{own},dependency=\"postgres\"")),
+        1.0
+    );
+    assert_eq!(
+        of("aqueduct_branch_parked", &format!("{own},branch=\"{name}/load\"")),
+        0.0
+    );
     let writer = format!("{own},branch=\"{name}/load\",actor=\"writer-0\"");
     assert_eq!(of("aqueduct_actor_lives_total", &writer), 1.0);
     assert_eq!(of("aqueduct_actor_stalls_total", &writer), 0.0);
     for partition in 0..3 {
-        assert_eq!(of("aqueduct_partition_lag", &format!("{own},partition=\"{partition}\"")), 0.0);
+        assert_eq!(
+            of("aqueduct_partition_lag", &format!("{own},partition=\"{partition}\"")),
+            0.0
+        );
     }
     assert_eq!(of("aqueduct_ready", &own), 1.0);
     assert!(of("process_resident_memory_bytes", "") > 1_000_000.0);
     assert!(of("process_cpu_seconds_total", "") > 0.0);
-    assert!(samples.keys().any(|series| series.starts_with("aqueduct_build_info{version=")));
+    assert!(
+        samples
+            .keys()
+            .any(|series| series.starts_with("aqueduct_build_info{version="))
+    );
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.tail());
 }

@@ -58,7 +58,9 @@ impl Proxy {
     }
 
     fn join(&self, client: TcpStream, socket: &PathBuf) {
-        let Ok(server) = UnixStream::connect(socket) else { return };
+        let Ok(server) = UnixStream::connect(socket) else {
+            return;
+        };
         client.set_nonblocking(false).unwrap();
         let (from_client, to_client) = (client.try_clone().unwrap(), client);
         let (from_server, to_server) = (server.try_clone().unwrap(), server);

@@ -55,7 +55,10 @@ fn readyz_is_false_while_postgresql_kafka_or_the_api_is_away_and_true_again_afte
     // Dropped, not refused: the connections stay, and nothing comes.
     proxy.hold(true);
     let problem = until_not_ready(&job, &mut daemon, "postgres");
-    assert!(problem["remedy"].as_str().unwrap().contains("postgres.url"), "{problem:#}");
+    assert!(
+        problem["remedy"].as_str().unwrap().contains("postgres.url"),
+        "{problem:#}"
+    );
     assert_eq!(get(&job, "/healthz").unwrap().status, 200, "the process itself is well");
     let away = dependency(&job, "postgres");
     assert_eq!(away["up"], false);
@@ -126,12 +129,19 @@ fn a_pipeline_that_the_brake_has_parked_is_not_ready_until_it_is_resumed() {
     let reason = problem["reason"].as_str().unwrap();
     assert!(reason.contains("more than 100 dead letters"), "{reason}");
     assert!(reason.contains("23514"), "the first reasons are there: {reason}");
-    assert!(problem["remedy"].as_str().unwrap().contains(&format!("aqueduct resume {name}")), "{problem:#}");
+    assert!(
+        problem["remedy"]
+            .as_str()
+            .unwrap()
+            .contains(&format!("aqueduct resume {name}")),
+        "{problem:#}"
+    );
     let dead = job.count("SELECT count(*) FROM aqueduct.dead_letters");
     assert!(dead <= 100, "{dead} dead letters by two writers, where 100 are allowed");
     assert_eq!(dead, job.count("SELECT coalesce(sum(dead), 0) FROM aqueduct.offsets"));
 
-    job.database.execute(&format!("ALTER TABLE {table} DROP CONSTRAINT never"));
+    job.database
+        .execute(&format!("ALTER TABLE {table} DROP CONSTRAINT never"));
     let resumed = job.command("config.toml", &["resume", &name]).output().unwrap();
     assert!(resumed.status.success(), "{resumed:?}");
     until_ready(&job, &mut daemon);

@@ -39,7 +39,9 @@ fn branch(table: &Table, dead: i64) -> Branch {
     for offset in 0..dead {
         dead_letters::insert(&mut branch.session, "people", TOPIC, &[letter(offset)]).unwrap();
     }
-    branch.run(&format!("UPDATE aqueduct.offsets SET dead = {dead}, consumed = consumed + {dead}"));
+    branch.run(&format!(
+        "UPDATE aqueduct.offsets SET dead = {dead}, consumed = consumed + {dead}"
+    ));
     branch
 }
 
@@ -67,11 +69,14 @@ fn replay(branch: &mut Branch, table: &Table, keep: bool, rows: &[(i64, &str)]) 
     let letters = dead_letters::list(&mut branch.session, &Filter::default(), 100).unwrap();
     let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
     let batch = LoadBatch::whole(fence, records.len() as i64, &records, &rows, &[]);
-    loader.replay(&mut branch.session, &batch, &ids[..records.len()]).unwrap()
+    loader
+        .replay(&mut branch.session, &batch, &ids[..records.len()])
+        .unwrap()
 }
 
 const NAMES: &str = "SELECT string_agg(id || ' ' || name, ', ' ORDER BY id) FROM people";
-const FATES: &str = "SELECT 'consumed ' || consumed || ' applied ' || applied || ' dead ' || dead FROM aqueduct.offsets";
+const FATES: &str =
+    "SELECT 'consumed ' || consumed || ' applied ' || applied || ' dead ' || dead FROM aqueduct.offsets";
 const LETTERS: &str = "SELECT coalesce(string_agg(record_offset || ' tried ' || attempts, ', ' ORDER BY 1), '') FROM \
                        (SELECT record_offset, attempts FROM aqueduct.dead_letters ORDER BY 1) AS letters";
 
@@ -84,7 +89,14 @@ fn a_replayed_record_does_not_overwrite_a_row_that_is_there() {
     let table = upsert("people", &["id"]);
     let mut branch = branch(&table, 2);
     let revived = replay(&mut branch, &table, true, &[(1, "old"), (2, "new")]);
-    assert_eq!((revived.counts.applied, revived.rows[0].inserted, revived.rows[0].superseded), (2, 1, 1));
+    assert_eq!(
+        (
+            revived.counts.applied,
+            revived.rows[0].inserted,
+            revived.rows[0].superseded
+        ),
+        (2, 1, 1)
+    );
     assert_eq!(seen(&mut branch), ["1 live, 2 new", "consumed 3 applied 3 dead 0", ""]);
 }
 
@@ -93,7 +105,13 @@ fn of_several_replayed_versions_the_last_one_wins_even_where_they_are_written_in
     let table = upsert("people", &["id"]);
     let mut branch = branch(&table, 5);
     // The refused one makes the search write the others half by half.
-    let versions = [(2, "first"), (2, "second"), (3, "far too long"), (2, "third"), (2, "fourth")];
+    let versions = [
+        (2, "first"),
+        (2, "second"),
+        (3, "far too long"),
+        (2, "third"),
+        (2, "fourth"),
+    ];
     let revived = replay(&mut branch, &table, true, &versions);
     assert_eq!((revived.counts.applied, revived.refused.len()), (4, 1));
     assert_eq!(
@@ -112,7 +130,11 @@ fn with_order_by_a_strictly_newer_version_wins_and_an_equal_or_older_one_does_no
         let mut branch = branch(&table, 1);
         let revived = replay(&mut branch, &table, true, &[(1, version)]);
         assert_eq!(revived.counts.applied, 1);
-        assert_eq!(seen(&mut branch), [kept, "consumed 2 applied 2 dead 0", ""], "{version}");
+        assert_eq!(
+            seen(&mut branch),
+            [kept, "consumed 2 applied 2 dead 0", ""],
+            "{version}"
+        );
     }
 }
 
@@ -160,9 +182,16 @@ fn a_letter_that_is_gone_is_not_written_again() {
     assert_eq!((revived.num_gone, revived.counts.applied), (1, 1));
     let again = loader.replay(&mut branch.session, &batch, &ids).unwrap();
     assert_eq!((again.num_gone, again.counts.applied), (2, 0));
-    assert_eq!(seen(&mut branch), ["1 live, 8 there", "consumed 3 applied 2 dead 0", ""]);
+    assert_eq!(
+        seen(&mut branch),
+        ["1 live, 8 there", "consumed 3 applied 2 dead 0", ""]
+    );
     let skipped = ask(&mut branch.session, "SELECT sum(skipped) FROM aqueduct.offsets");
-    assert_eq!(skipped.as_deref(), Some("1"), "a purged record is given up, and counted so");
+    assert_eq!(
+        skipped.as_deref(),
+        Some("1"),
+        "a purged record is given up, and counted so"
+    );
 }
 
 #[test]
@@ -187,7 +216,9 @@ fn where_the_ledger_does_not_know_the_letters_nothing_is_written() {
     };
     let ids = [dead_letters::list(&mut branch.session, &Filter::default(), 1).unwrap()[0].id];
     let batch = LoadBatch::whole(fence, 1, &records, &rows, &[]);
-    let error = Loader::new(vec![spec]).replay(&mut branch.session, &batch, &ids).unwrap_err();
+    let error = Loader::new(vec![spec])
+        .replay(&mut branch.session, &batch, &ids)
+        .unwrap_err();
     assert!(error.to_string().contains("the ledger does not know"), "{error}");
     assert_eq!(ask(&mut branch.session, NAMES).as_deref(), Some("1 live"));
 }

@@ -60,7 +60,14 @@ impl Writer {
         });
         let name = format!("{} {}", pipeline.name, life.child());
         let loader = Loader::new(specs.collect());
-        let desk = Desk::new(life.clone(), name, connect, brake, loader, Meter::new(gauges, &pipeline));
+        let desk = Desk::new(
+            life.clone(),
+            name,
+            connect,
+            brake,
+            loader,
+            Meter::new(gauges, &pipeline),
+        );
         Self { life, desk: Some(desk) }
     }
 }

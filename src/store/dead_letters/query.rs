@@ -133,7 +133,9 @@ pub fn list(session: &mut Session, filter: &Filter, limit: i64) -> Result<Vec<De
 
 /// How many letters a filter means.
 pub fn total(session: &mut Session, filter: &Filter) -> Result<u64, StoreError> {
-    let query = diesel::sql_query(format!("SELECT count(*) AS total FROM aqueduct.dead_letters WHERE {WHERE}"));
+    let query = diesel::sql_query(format!(
+        "SELECT count(*) AS total FROM aqueduct.dead_letters WHERE {WHERE}"
+    ));
     let row: Total = bind(query, filter)
         .get_result(session.conn())
         .map_err(|error| failed(session, "count dead letters", error))?;

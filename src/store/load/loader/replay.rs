@@ -37,12 +37,7 @@ impl Loader {
     /// Writes the records of dead letters. `batch.records[i]` is the record of letter `ids[i]`, in offset order; fence and
     /// `next_offset` say only which offsets they lie between. Each letter is locked first, and one that is gone is left
     /// out: a record is written once, however often it is replayed, by whomever.
-    pub fn replay(
-        &mut self,
-        session: &mut Session,
-        batch: &LoadBatch<'_>,
-        ids: &[i64],
-    ) -> Result<Revived, StoreError> {
+    pub fn replay(&mut self, session: &mut Session, batch: &LoadBatch<'_>, ids: &[i64]) -> Result<Revived, StoreError> {
         if self.backend_pid != Some(session.backend_pid()) {
             self.prepare(session)?;
         }
