@@ -3,9 +3,10 @@
 //! The questions have threads of their own, one for each that is asked, so that one that hangs (packets that are dropped,
 //! not refused) hides nothing of the others. Nobody waits for these threads: what they found is read from memory.
 
+mod api;
+
 use std::{
     collections::BTreeMap,
-    net::{TcpStream, ToSocketAddrs},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,9 +16,10 @@ use slog::Logger;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::api::Api;
 use super::evidence::{DependencyStatus, Evidence};
 use crate::{
-    config::settings::{Brokers, Settings, Source},
+    config::settings::{Brokers, Settings},
     log::{Bounds, Inspector},
     model::{Ledger, RecordCounts, RowCounts},
     store::{Session, ledger, offsets},
@@ -48,16 +50,6 @@ struct Shared {
     store: Evidence,
     api: Option<Api>,
     found: Mutex<Found>,
-}
-
-/// The source's server.
-struct Api {
-    place: String,
-    host: String,
-    port: u16,
-    /// It is reached through a proxy: whether it can be reached directly says nothing.
-    by_proxy: bool,
-    reached: Evidence,
 }
 
 /// What the last answers said.
@@ -119,7 +111,7 @@ impl Pulse {
                 wiring.connect.place().to_owned(),
                 "the writers repeat their batch with growing pauses, nothing is lost and nothing becomes a dead letter",
             ),
-            api: api(&wiring.pipeline.source),
+            api: Api::of(&wiring.pipeline.source),
             found: Mutex::default(),
         });
         let stop = CancellationToken::new();
@@ -142,43 +134,11 @@ impl Pulse {
     /// What the pipeline needs, in the direction of the data.
     pub(super) fn dependencies(&self) -> Vec<DependencyStatus> {
         let good_for = self.good_for();
-        let api = self.shared.api.as_ref().map(|api| self.judge_api(api));
+        let meters = self.shared.wiring.gauges.meters();
+        let api = self.shared.api.as_ref().map(|api| api.judge(meters, self.shared.every));
         api.into_iter()
             .chain([self.shared.log.judge(good_for), self.shared.store.judge(good_for)])
             .collect()
-    }
-
-    /// The API is judged by its use: it is asked only when a page is due. A request that hangs is in doubt, and then the
-    /// server's address decides; a slow page is no outage.
-    fn judge_api(&self, api: &Api) -> DependencyStatus {
-        let unanswered = self.shared.wiring.gauges.meters().unanswered();
-        let failing = unanswered.values().filter_map(|asking| asking.failing.clone()).min();
-        let hangs = unanswered
-            .values()
-            .filter_map(|asking| asking.unanswered_since)
-            .any(|since| since.elapsed() >= self.shared.every);
-        let reached = api.reached.judge(self.good_for());
-        let next = || Some("the request is repeated with growing pauses; nothing is lost".to_owned());
-        match failing {
-            Some((since, reason)) => DependencyStatus {
-                up: Some(false),
-                since: super::evidence::text(since),
-                reason: Some(reason),
-                next: next(),
-                ..reached
-            },
-            None if hangs && !api.by_proxy && reached.is_down() => DependencyStatus {
-                reason: reached.reason.clone(),
-                next: next(),
-                ..reached
-            },
-            None => DependencyStatus {
-                up: Some(true),
-                reason: None,
-                next: None,
-                ..reached
-            },
-        }
     }
 
     /// Whether records wait and nothing has been settled for too long. Polls that find nothing to do are progress, too.
@@ -349,56 +309,15 @@ fn ask_store(shared: &Shared, session: &mut Option<Session>) -> Result<(), BoxEr
     Ok(())
 }
 
-fn api(source: &Source) -> Option<Api> {
-    let Source::Http(http) = source else { return None };
-    let host = http.url.host_str()?.trim_matches(['[', ']']).to_owned();
-    let port = http.url.port_or_known_default()?;
-    let place = format!("{}://{}:{port}", http.url.scheme(), http.url.host_str()?);
-    let is_loopback = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
-    let proxies = [
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-    ];
-    let by_proxy = !is_loopback && proxies.iter().any(|name| std::env::var_os(name).is_some());
-    Some(Api {
-        reached: Evidence::new("api", place.clone(), "the request is repeated"),
-        place,
-        host,
-        port,
-        by_proxy,
-    })
-}
-
-/// Whether the API's address takes a connection, asked only while a request has no answer: it costs the API nothing, and no
-/// request of its rate.
 fn ask_api_for_ever(shared: &Shared, stop: &CancellationToken) {
     let Some(api) = &shared.api else { return };
     while !stop.is_cancelled() {
-        let unanswered = shared.wiring.gauges.meters().unanswered();
-        let in_doubt = unanswered.values().any(|asking| {
-            let hangs = |since: Instant| since.elapsed() >= shared.every / 2;
-            asking.unanswered_since.is_some_and(hangs)
-        });
-        if in_doubt && !api.by_proxy {
-            shared.note(&api.reached, reach(api, shared.every), stop);
-        } else {
-            api.reached.answered();
-            std::thread::park_timeout(LOOK.max(shared.every / 10));
+        match api.ask(shared.wiring.gauges.meters(), shared.every) {
+            Some(answer) => shared.note(&api.reached, answer, stop),
+            None => {
+                api.reached.answered();
+                std::thread::park_timeout(LOOK.max(shared.every / 10));
+            }
         }
     }
-}
-
-fn reach(api: &Api, limit: Duration) -> Result<(), BoxError> {
-    let mut last = format!("{} has no address", api.host);
-    for address in (api.host.as_str(), api.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, limit.min(Duration::from_secs(5))) {
-            Ok(_) => return Ok(()),
-            Err(error) => last = format!("no connection to {}: {error}", api.place),
-        }
-    }
-    Err(last.into())
 }
