@@ -132,6 +132,7 @@ pub fn load_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger) 
         program: program.clone(),
         connect: connect.clone(),
         brake,
+        gauges: gauges.clone(),
     };
     let transformer = TransformerSettings { program, tables };
     let consumer = ConsumerSettings {

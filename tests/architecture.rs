@@ -43,7 +43,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("actors/transformer", &["messages", "model", "sql", "supervision"]),
     (
         "actors/writer",
-        &["config", "messages", "model", "sql", "store", "supervision"],
+        &[
+            "config",
+            "messages",
+            "model",
+            "sql",
+            "store",
+            "supervision",
+            "telemetry",
+        ],
     ),
     ("actors", &[]),
     (

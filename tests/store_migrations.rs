@@ -68,6 +68,16 @@ fn each_migration_can_be_taken_back() {
         "{redone}"
     );
     assert_eq!(lines(&database, COLUMNS), before);
+    // All of them, down to the first one and up again.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let run = |name: &String, file: &str| {
+        database.execute(&fs::read_to_string(folder.join(name).join(file)).unwrap());
+    };
+    let ours = our_migrations();
+    ours.iter().rev().for_each(|name| run(name, "down.sql"));
+    assert_ne!(lines(&database, COLUMNS), before);
+    ours.iter().for_each(|name| run(name, "up.sql"));
+    assert_eq!(lines(&database, COLUMNS), before);
 }
 
 #[test]
@@ -95,7 +105,8 @@ fn the_users_own_diesel_migrations_are_left_alone_and_run_beside_ours() {
     ));
     let folder = user_folder("CREATE TABLE users (id int);");
     let applied = store::migrate(&database.info(), Some(folder.path())).unwrap();
-    assert_eq!(applied, [ours, "2024-01-01-000000_make_users"]);
+    let all = [our_migrations(), vec![String::from("2024-01-01-000000_make_users")]].concat();
+    assert_eq!(applied, all);
     let theirs = lines(
         &database,
         "SELECT version AS line FROM public.__diesel_schema_migrations ORDER BY 1",
@@ -103,9 +114,9 @@ fn the_users_own_diesel_migrations_are_left_alone_and_run_beside_ours() {
     assert_eq!(theirs, ["20240101000000", &*version]);
     let ours = lines(
         &database,
-        "SELECT version AS line FROM aqueduct.__diesel_schema_migrations",
+        "SELECT version AS line FROM aqueduct.__diesel_schema_migrations ORDER BY 1",
     );
-    assert_eq!(ours, [version]);
+    assert_eq!((ours.len(), &ours[0]), (our_migrations().len(), &version));
     assert_eq!(
         lines(
             &database,

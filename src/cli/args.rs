@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args as ClapArgs, Parser, Subcommand, error::ErrorKind};
 
 /// Moves records from HTTP JSON APIs through Kafka and SQL into PostgreSQL, exactly once, under supervision.
@@ -33,6 +34,8 @@ pub enum Command {
     /// Show where each partition stands, or lead one on past records that are lost
     #[command(subcommand)]
     Offsets(Offsets),
+    /// Look at records that could not be loaded, load them again, or give them up
+    DeadLetters(DeadLetters),
 }
 
 /// Which configuration.
@@ -188,6 +191,115 @@ pub struct SkipOffsets {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+/// `aqueduct dead-letters`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct DeadLetters {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub action: LettersAction,
+}
+
+/// What can be done with dead letters.
+#[derive(Clone, Debug, Subcommand)]
+pub enum LettersAction {
+    /// List them: number, position, stage, reason
+    List {
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        file: ConfigFile,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        which: LettersFilter,
+        /// Show at most this many
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one of them whole, with payload and headers
+    Show {
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        file: ConfigFile,
+        /// Its number, as `list` shows it
+        id: i64,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Load them again: through the SQL as it is now, each at most once
+    Replay {
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        file: ConfigFile,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        which: LettersFilter,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+        /// Replace rows of the same key that are there already; without it they stay, unless `order_by` says that the
+        /// replayed one is newer
+        #[arg(long)]
+        overwrite: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove them: their records count as skipped
+    Purge {
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        file: ConfigFile,
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        which: LettersFilter,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+        /// Do it; without it nothing is removed
+        #[arg(long)]
+        yes: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which dead letters.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub struct LettersFilter {
+    /// These numbers, as `list` shows them
+    #[arg(long = "id", value_name = "ID", value_delimiter = ',')]
+    pub ids: Vec<i64>,
+    /// Those of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+    /// Those whose reason has this text in it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Those that were refused at this stage
+    #[arg(long, value_name = "STAGE", value_parser = ["ingest", "decode", "transform", "write"])]
+    pub stage: Option<String>,
+    /// Those refused since then: a duration like 1h, or a time like 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<DateTime<Utc>>,
+    /// Those refused before then
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// A time, or how long ago it was.
+fn moment(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let ago = humantime::parse_duration(text)
+        .ok()
+        .and_then(|ago| TimeDelta::from_std(ago).ok());
+    ago.and_then(|ago| Utc::now().checked_sub_signed(ago))
+        .ok_or_else(|| "write how long ago it was, like 1h or 2days, or a time like 2026-01-31T12:00:00Z".to_owned())
 }
 
 /// Reads the command line, the program's name first. `Err` is a request for help or the version as well as wrong usage:
@@ -278,6 +390,28 @@ mod tests {
             (Some(3), 503, false)
         );
         assert_eq!(simulate.delay, Some(Duration::from_millis(200)));
+    }
+
+    #[test]
+    fn dead_letters_are_chosen_by_number_text_and_time() {
+        let line =
+            "aqueduct dead-letters list --id 3,4 --stage decode --since 1h --until 2030-01-31T12:00:00Z --limit 5";
+        let Command::DeadLetters(DeadLetters {
+            action: LettersAction::List { which, limit, .. },
+        }) = command(line)
+        else {
+            panic!("list is list")
+        };
+        assert_eq!((which.ids, limit), (vec![3, 4], 5));
+        assert!(which.since < Some(Utc::now()) && which.until > Some(Utc::now()));
+        for wrong in [
+            "aqueduct dead-letters",
+            "aqueduct dead-letters list --since yesterday",
+            "aqueduct dead-letters list --stage nowhere",
+            "aqueduct dead-letters show",
+        ] {
+            assert_eq!(code(wrong), 64, "{wrong}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use slog::Logger;
 
 use super::{
     args::{Args, Command, ConfigFile},
-    check, migrate, offsets, run, simulate, status,
+    check, dead_letters, migrate, offsets, run, simulate, status,
 };
 use crate::{
     config::{self, Environment, Loaded, Problem},
@@ -42,6 +42,15 @@ pub fn execute(args: Args) -> Exit {
         Command::Migrate(args) => with_config(&args.file, |loaded| {
             Ok(logged(&loaded, async |log| {
                 migrate::migrate(&loaded.settings, &log).await
+            }))
+        }),
+        Command::DeadLetters(args) => with_config(dead_letters::file(&args.action), |loaded| {
+            let programs = match dead_letters::runs_sql(&args.action) {
+                true => compile(&loaded.settings, &loaded.places)?,
+                false => Vec::new(),
+            };
+            Ok(logged(&loaded, async |log| {
+                dead_letters::dead_letters(&loaded.settings, &programs, &args.action, &log).await
             }))
         }),
         Command::Simulate(args) => block_on(simulate::simulate(&args)),

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod check;
+mod dead_letters;
 mod execute;
 mod migrate;
 mod offsets;

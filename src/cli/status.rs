@@ -22,14 +22,20 @@ pub async fn resume(settings: &Settings, pipeline: Option<&str>) -> Exit {
     let query = pipeline.map(|name| format!("?pipeline={name}")).unwrap_or_default();
     let asked = async {
         let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
-        client
-            .post(format!("http://{address}/resume{query}"))
-            .send()
-            .await?
-            .error_for_status()
+        let answer = client.post(format!("http://{address}/resume{query}")).send().await?;
+        let (status, said) = (answer.status(), answer.text().await?);
+        reqwest::Result::Ok((status, said))
     };
     match asked.await {
-        Ok(_) => Exit::Done,
+        Ok((status, _)) if status.is_success() => Exit::Done,
+        Ok((status, said)) => {
+            eprintln!(
+                "the daemon at {address} (daemon.http) did not take it: {}: {}",
+                status.as_u16(),
+                said.trim()
+            );
+            Exit::Unavailable
+        }
         Err(error) => {
             eprintln!(
                 "the daemon at {address} (daemon.http) did not take it: {}",
@@ -74,6 +80,13 @@ fn render(status: &Value) -> String {
         text.push_str(&format!("\n\npipeline {}\n", plain(&pipeline["name"])));
         if let Some(reason) = pipeline["unreadable"].as_str() {
             text.push_str(&format!("the ledger cannot be read: {reason}\n"));
+        }
+        for problem in pipeline["problems"].as_array().into_iter().flatten() {
+            let [what, place, since, reason, remedy] =
+                ["what", "place", "since", "reason", "remedy"].map(|of| plain(&problem[of]));
+            text.push_str(&format!(
+                "NOT READY: {what} {place} since {since}: {reason}\n  {remedy}\n"
+            ));
         }
         if let Some(ledger) = pipeline["ledger"].as_object() {
             let names = [

@@ -34,6 +34,8 @@ pub struct Daemon {
     pub log_level: LogLevel,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// How often the log and PostgreSQL are asked whether they answer.
+    pub probe_every: Duration,
 }
 
 /// `daemon.log_level`

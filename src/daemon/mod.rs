@@ -1,9 +1,13 @@
 //! A running daemon: what is started before the branches, the branches, and what is read from outside of them.
 
 mod building;
-mod positions;
+mod evidence;
 mod goal;
+mod positions;
 mod probe;
+mod pulse;
+mod readiness;
+mod replay;
 mod skipping;
 mod watchdog;
 
@@ -14,16 +18,21 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     building::{Program, StartError, compile},
+    evidence::DependencyStatus,
     positions::{PartitionPosition, Positions, SkipError, SkipRequest, Skipped},
     probe::{PartitionLag, PipelineReport, Probe},
+    pulse::SeenPartition,
+    readiness::{Problem, Readiness},
+    replay::{ReplayError, Replayed, replay},
     skipping::SkipTo,
     watchdog::feed_watchdog,
 };
 use crate::{
     config::settings::{Pipeline, Settings},
+    model::Ledger,
     store::{ConnectInfo, embedded::EmbeddedPostgres},
     supervision::{BoxError, BranchHandle, BranchState, BranchStatus, Root, RootOutcome},
-    telemetry::{Gauges, GaugesSnapshot, PartitionGauge},
+    telemetry::{Gauges, GaugesSnapshot, Meters, PartitionGauge},
     topology,
 };
 
@@ -51,6 +60,8 @@ pub struct RunningPipeline {
     gauges: Arc<Gauges>,
     probe: Mutex<Probe>,
     positions: Positions,
+    pulse: pulse::Pulse,
+    noticed: readiness::Noticed,
 }
 
 impl RunningPipeline {
@@ -116,6 +127,33 @@ impl RunningPipeline {
         self.gauges.snapshot()
     }
 
+    /// What else is counted.
+    pub fn meters(&self) -> &Meters {
+        self.gauges.meters()
+    }
+
+    /// What it needs, and whether that answers, in the direction of the data.
+    pub fn dependencies(&self) -> Vec<DependencyStatus> {
+        self.pulse.dependencies()
+    }
+
+    /// Whether it gets on. Read from memory: never blocks.
+    pub fn readiness(&self) -> Readiness {
+        let (dependencies, branches) = (self.dependencies(), self.branch_status());
+        self.noticed
+            .judge(&self.name, &dependencies, &branches, &self.gauges(), self.pulse.still())
+    }
+
+    /// The ledger as it was when PostgreSQL and the log were last asked; `None` before that. Never blocks.
+    pub fn seen_ledger(&self) -> Option<Ledger> {
+        self.pulse.ledger()
+    }
+
+    /// The partitions as they were when PostgreSQL and the log were last asked. Never blocks.
+    pub fn seen_partitions(&self) -> Vec<SeenPartition> {
+        self.pulse.partitions()
+    }
+
     /// Reads ledger and lag from PostgreSQL and the log. Blocks for milliseconds, or up to some seconds in an outage.
     pub fn report(&self) -> Result<PipelineReport, BoxError> {
         self.probe
@@ -166,6 +204,8 @@ impl Daemon {
                 gauges: wiring.gauges.clone(),
                 probe: Mutex::new(Probe::new(&wiring)),
                 positions: Positions::new(&wiring),
+                pulse: pulse::Pulse::start(&wiring, settings, &log),
+                noticed: readiness::Noticed::default(),
             }));
         }
         Ok(Self {

@@ -1,5 +1,9 @@
 //! Records that could not be loaded, each with the reason.
 
+mod fate;
+mod filter;
+mod query;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     ExpressionMethods, QueryDsl, RunQueryDsl,
@@ -7,6 +11,11 @@ use diesel::{
 };
 use serde_json::{Value, json};
 
+pub use self::{
+    fate::{lock, purge, refuse_again, revive},
+    filter::Filter,
+    query::{DeadLetter, Direction, Group, get, groups, list, page, total},
+};
 use super::{Session, StoreError, schema::aqueduct::dead_letters as table, types::PgUuid};
 use crate::model::{Header, Rejected, Stage, TopicId};
 

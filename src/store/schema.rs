@@ -18,6 +18,7 @@ pub mod aqueduct {
             headers -> Jsonb,
             record_timestamp -> Nullable<Timestamptz>,
             failed_at -> Timestamptz,
+            attempts -> Int4,
         }
     }
 

@@ -83,6 +83,8 @@ pub struct ChildStatus {
     pub beats: u64,
     /// Its threads that outlived their grace, over all lives.
     pub abandoned_threads: u64,
+    /// How many of its lives ended because they hung.
+    pub stalls: u64,
 }
 
 /// What a child does.

@@ -30,6 +30,7 @@ struct Slot {
     life: Option<Life>,
     last_failure: Option<Failure>,
     num_abandoned: u64,
+    num_stalls: u64,
     /// How it ended after the branch was told to stop.
     how: Option<Stopped>,
 }
@@ -41,6 +42,7 @@ impl Slot {
             life: None,
             last_failure: None,
             num_abandoned: 0,
+            num_stalls: 0,
             how: None,
         }
     }
@@ -189,6 +191,9 @@ impl Supervisor {
         let log = self.log.new(o!("actor" => name.clone(), "life" => number));
         let reason = end.reason();
         let slot = &mut self.slots[child];
+        if matches!(end, End::Stalled(_)) && meaning != Meaning::Stale {
+            slot.num_stalls += 1;
+        }
         if self.stopped.is_some() && meaning != Meaning::Stale {
             slot.how = Some(stopped_how(&end));
         }
@@ -291,6 +296,7 @@ impl Supervisor {
             marks: 0,
             beats: 0,
             abandoned_threads: slot.num_abandoned,
+            stalls: slot.num_stalls,
         }
     }
 

@@ -12,6 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::Meters;
 use crate::model::{CursorRecord, LostRange};
 
 /// See the module.
@@ -26,6 +27,7 @@ pub struct Gauges {
     dead_records: AtomicU64,
     shards: Mutex<BTreeMap<i32, ShardGauge>>,
     partitions: Mutex<BTreeMap<i32, PartitionGauge>>,
+    meters: Meters,
 }
 
 /// One shard as its owner sees it.
@@ -79,6 +81,11 @@ pub struct GaugesSnapshot {
 }
 
 impl Gauges {
+    /// What is counted for `/metrics`.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
     /// A page has arrived.
     pub fn page_fetched(&self, num_records: usize, size_bytes: usize) {
         self.fetched_pages.fetch_add(1, Ordering::Relaxed);

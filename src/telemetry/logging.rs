@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, Write},
+    path::Path,
     sync::mpsc,
     time::Duration,
 };
@@ -16,6 +17,9 @@ use crate::config::settings::{LogFormat, LogLevel};
 
 /// Lines that may wait for the writing thread; further ones are dropped and counted.
 const QUEUED_LINES: usize = 8_192;
+
+/// Where systemd's journal takes lines.
+const JOURNAL: &str = "/run/systemd/journal/socket";
 
 /// How long the end of the program waits for the last lines. Whoever reads stderr may have stopped reading.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
@@ -45,7 +49,10 @@ impl Drop for Guard {
 
 /// Begins to log to stderr, or to the journal, and takes over what libraries log. Called once, by `main`.
 pub fn init(level: LogLevel, format: LogFormat) -> (Logger, Guard) {
+    // Lines for a journal that is not there would be lost without a word.
+    let has_no_journal = format == LogFormat::Journald && !Path::new(JOURNAL).exists();
     let (logger, guard) = match format {
+        _ if has_no_journal => build(level, LogFormat::Terminal, io::stderr()),
         LogFormat::Terminal => {
             let decorator = slog_term::TermDecorator::new().stderr().build();
             root(level, slog_term::FullFormat::new(decorator).build().ignore_res())
@@ -53,6 +60,10 @@ pub fn init(level: LogLevel, format: LogFormat) -> (Logger, Guard) {
         LogFormat::Json => build(level, format, io::stderr()),
         LogFormat::Journald => root(level, slog_journald::JournaldDrain::default().ignore_res()),
     };
+    if has_no_journal {
+        slog::warn!(logger, "there is no journal on this machine, lines go to stderr"; "socket" => JOURNAL,
+            "remedy" => "set daemon.log_format to \"terminal\" or \"json\"");
+    }
     take_over_libraries(&logger, level);
     (logger, guard)
 }

@@ -2,5 +2,7 @@
 
 mod gauges;
 pub mod logging;
+mod meters;
 
 pub use gauges::{Gauges, GaugesSnapshot, PartitionGauge, ShardGauge};
+pub use meters::{Asking, AskingGuard, Meters, MetersSnapshot};

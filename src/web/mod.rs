@@ -1,6 +1,9 @@
 //! The daemon's door: the dashboard's and the CLI's questions over HTTP, on the loopback unless told otherwise.
 
+mod metrics;
 mod offsets;
+mod process;
+mod ready;
 mod status;
 
 use std::{io, net::SocketAddr, sync::Arc};
@@ -20,6 +23,8 @@ pub fn open(address: SocketAddr, pipelines: &[Arc<RunningPipeline>]) -> io::Resu
         App::new()
             .app_data(web::Data::new(pipelines.clone()))
             .route("/healthz", web::get().to(healthz))
+            .route("/readyz", web::get().to(ready::readyz))
+            .route("/metrics", web::get().to(metrics::metrics))
             .route("/status", web::get().to(status))
             .route("/resume", web::post().to(resume))
             .route("/offsets", web::get().to(offsets::show))

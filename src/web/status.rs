@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    daemon::{PartitionLag, RunningPipeline},
+    daemon::{DependencyStatus, PartitionLag, Problem, RunningPipeline},
     model::{Ledger, LostRange},
     supervision::{BranchStatus, chain},
     telemetry::GaugesSnapshot,
@@ -39,6 +39,12 @@ pub struct PipelineStatus {
     pub source_at_end: Option<bool>,
     /// Why the ledger cannot be read.
     pub unreadable: Option<String>,
+    /// Whether it gets on, as `/readyz` says.
+    pub ready: bool,
+    /// What is in its way, each with since when, why and what to do.
+    pub problems: Vec<Problem>,
+    /// What it needs, and whether that answers: an outage has its `since`, its `reason`, and what is tried next.
+    pub dependencies: Vec<DependencyStatus>,
     /// The supervision tree: branches in the direction of the data, with each actor's state, life and last failure.
     pub branches: Vec<BranchStatus>,
     /// What this daemon has done since it started.
@@ -63,33 +69,49 @@ impl Status {
 impl PipelineStatus {
     fn read(pipeline: &RunningPipeline) -> Self {
         let (name, branches, live) = (pipeline.name().to_owned(), pipeline.branch_status(), pipeline.gauges());
-        match pipeline.report() {
-            Ok(report) => Self {
-                name,
-                ledger: Some(report.ledger),
-                gap: report.gap,
-                partitions: report.partitions,
-                lost: report.lost,
-                source_at_end: Some(report.source_at_end),
-                unreadable: None,
-                branches,
-                live,
-            },
-            Err(error) => Self {
-                name,
-                ledger: None,
-                gap: None,
-                partitions: Vec::new(),
-                lost: live
-                    .partitions
-                    .values()
-                    .filter_map(|gauge| gauge.lost.clone())
-                    .collect(),
-                source_at_end: None,
-                unreadable: Some(chain(error.as_ref())),
-                branches,
-                live,
-            },
+        let (readiness, dependencies) = (pipeline.readiness(), pipeline.dependencies());
+        // What is known to be away is not asked once more: the answer about it would come when the asker has gone.
+        let away = dependencies
+            .iter()
+            .find(|dependency| dependency.is_down() && dependency.name != "api");
+        let report = match away {
+            None => pipeline.report().map_err(|error| chain(error.as_ref())),
+            Some(away) => Err(format!(
+                "{} at {} is away since {}: {}",
+                away.name,
+                away.place,
+                away.since,
+                away.reason.as_deref().unwrap_or_default()
+            )),
+        };
+        let (report, unreadable) = match report {
+            Ok(report) => (Some(report), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        let known = || live.partitions.values().filter_map(|gauge| gauge.lost.clone()).collect();
+        let (ledger, gap, partitions, lost, source_at_end) = match report {
+            Some(report) => (
+                Some(report.ledger),
+                report.gap,
+                report.partitions,
+                report.lost,
+                Some(report.source_at_end),
+            ),
+            None => (None, None, Vec::new(), known(), None),
+        };
+        Self {
+            name,
+            ledger,
+            gap,
+            partitions,
+            lost,
+            source_at_end,
+            unreadable,
+            ready: readiness.ready,
+            problems: readiness.problems,
+            dependencies,
+            branches,
+            live,
         }
     }
 }

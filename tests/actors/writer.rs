@@ -32,6 +32,7 @@ async fn open(connect: ConnectInfo, dead_letters_max: u32) -> Room<Writer> {
         pipeline,
         program: program(),
         connect: Arc::new(connect),
+        gauges: Arc::default(),
     };
     let make = move |life| Ok(Writer::new(life, settings.clone()));
     Room::open("writer", Placement::Own, false, make).await

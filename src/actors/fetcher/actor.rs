@@ -46,7 +46,9 @@ pub struct Fetcher {
 
 impl Fetcher {
     /// A fetcher that asks these producers for shards.
-    pub fn new(life: Life, settings: FetcherSettings, producers: Vec<Lender>) -> Self {
+    pub fn new(life: Life, mut settings: FetcherSettings, producers: Vec<Lender>) -> Self {
+        // What is said of a fetch names the actor and its life.
+        settings.source = Arc::new(settings.source.logging_to(life.log()));
         Self {
             life,
             settings,

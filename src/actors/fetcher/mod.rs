@@ -4,9 +4,11 @@
 //! worth of records is unanswered. An outage of the API waits here; a page that does not decode parks the branch.
 //!
 //! * `actor`: asks every producer for shards, one loop for each that it gets.
+//! * `note`: what of a fetch is counted.
 //! * `shard`: the loop of one shard: plan, fetch, send, wait.
 
 mod actor;
+mod note;
 mod shard;
 
 pub use actor::{Fetcher, FetcherSettings, Lender};

@@ -6,7 +6,7 @@ use actix::{MailboxError, Recipient};
 use futures::{FutureExt, future::LocalBoxFuture};
 use serde_json::Value;
 
-use super::actor::FetcherSettings;
+use super::{actor::FetcherSettings, note};
 use crate::{
     api::{
         ApiError, Feed, Next, Request,
@@ -125,7 +125,9 @@ impl ShardLoop {
         let revoked = self.lent.lease.revoked.clone();
         let progress = self.life.progress();
         let mut waiting = None;
+        let asking = self.settings.gauges.meters().asking(self.lent.shard.number);
         let mut report = |attempt: Attempt<'_>| {
+            note::note(&asking, &attempt);
             waiting = match attempt {
                 // Bounded by the deadline of the request, which may be longer than `stall_after`.
                 Attempt::Started { .. } => Some(progress.wait(format!("{noun} to answer"))),
@@ -141,6 +143,11 @@ impl ShardLoop {
             () = revoked.cancelled() => return Err(Stopped::Lost),
             fetched = self.feed.fetch(request, &mut report) => fetched,
         };
+        if let Err(error) = &fetched
+            && let Some(class) = note::class(error)
+        {
+            asking.ended(class);
+        }
         fetched.map_err(stopped)
     }
 

@@ -246,10 +246,12 @@ impl ShardThread {
         }
         loop {
             let after = cursor_after(writer.committed(), &gathered.pages);
+            let started = tokio::time::Instant::now();
             match writer.commit(&gathered.pages, &after, &self.own, cancel) {
                 Ok(()) => {
                     failpoint::reach("ingest-before-delivered");
                     self.progress.mark();
+                    self.settings.gauges.meters().appended(started.elapsed());
                     self.settings
                         .gauges
                         .produced(self.shard.number, &after, gathered.num_records);

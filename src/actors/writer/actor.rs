@@ -7,6 +7,7 @@ use actix::{Actor, ActorFutureExt, AtomicResponse, Context, Handler, WrapFuture}
 use super::{
     Brake,
     desk::{Desk, Given},
+    meter::Meter,
 };
 use crate::{
     config::settings::Pipeline,
@@ -17,6 +18,7 @@ use crate::{
         load::{Loader, TableSpec},
     },
     supervision::Life,
+    telemetry::Gauges,
 };
 
 /// What a writer is given at birth.
@@ -30,6 +32,8 @@ pub struct WriterSettings {
     pub connect: Arc<ConnectInfo>,
     /// The brake on dead letters, one for all writers of the pipeline.
     pub brake: Arc<Brake>,
+    /// Live numbers for status and metrics.
+    pub gauges: Arc<Gauges>,
 }
 
 /// See [`super`].
@@ -47,6 +51,7 @@ impl Writer {
             program,
             connect,
             brake,
+            gauges,
         } = settings;
         let tables = pipeline.tables.iter().enumerate();
         let specs = tables.map(|(index, table)| TableSpec {
@@ -55,7 +60,14 @@ impl Writer {
         });
         let name = format!("{} {}", pipeline.name, life.child());
         let loader = Loader::new(specs.collect()).with_on_nul(program.on_nul());
-        let desk = Desk::new(life.clone(), name, connect, brake, loader);
+        let desk = Desk::new(
+            life.clone(),
+            name,
+            connect,
+            brake,
+            loader,
+            Meter::new(gauges, &pipeline),
+        );
         Self { life, desk: Some(desk) }
     }
 }

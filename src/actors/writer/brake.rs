@@ -27,7 +27,11 @@ impl Brake {
 
     /// How many more are allowed now.
     pub fn left(&self) -> usize {
-        let mut recent = self.recent();
+        let so_far = self.so_far(&mut self.recent());
+        (self.max.count as usize).saturating_sub(so_far)
+    }
+
+    fn so_far(&self, recent: &mut VecDeque<(Instant, usize)>) -> usize {
         let now = Instant::now();
         while recent
             .front()
@@ -35,8 +39,7 @@ impl Brake {
         {
             recent.pop_front();
         }
-        let so_far: usize = recent.iter().map(|(_, count)| count).sum();
-        (self.max.count as usize).saturating_sub(so_far)
+        recent.iter().map(|(_, count)| count).sum()
     }
 
     /// Counts dead letters that are committed.
@@ -46,12 +49,39 @@ impl Brake {
         }
     }
 
+    /// Counts dead letters that are about to be committed, if that many are still allowed. All writers of the pipeline ask
+    /// here, one after the other: what each of them may still write is not known before.
+    pub fn try_count(&self, num_dead: usize) -> bool {
+        let mut recent = self.recent();
+        let so_far = self.so_far(&mut recent);
+        let is_allowed = so_far + num_dead <= self.max.count as usize;
+        if is_allowed && num_dead > 0 {
+            recent.push_back((Instant::now(), num_dead));
+        }
+        is_allowed || num_dead == 0
+    }
+
+    /// Takes back what [`Brake::try_count`] has counted: it was not committed after all.
+    pub fn give_back(&self, num_dead: usize) {
+        let mut recent = self.recent();
+        let mut rest = num_dead;
+        // The newest first: which of them it was makes no difference to the sum.
+        while rest > 0
+            && let Some((when, count)) = recent.pop_back()
+        {
+            if count > rest {
+                recent.push_back((when, count - rest));
+            }
+            rest = rest.saturating_sub(count);
+        }
+    }
+
     /// The sentence with which the pipeline parks.
     pub fn reason(&self, first: &[Rejected]) -> String {
         let examples: Vec<_> = first
             .iter()
             .take(3)
-            .map(|dead| format!("{}: {}", dead.position, dead.reason))
+            .map(|dead| format!("{}: {}", dead.position, without_values(&dead.reason)))
             .collect();
         format!(
             "more than {} dead letters within {} (dead_letters.max): nothing of this batch was written; the first: {}",
@@ -64,6 +94,30 @@ impl Brake {
     fn recent(&self) -> MutexGuard<'_, VecDeque<(Instant, usize)>> {
         self.recent.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// A reason as the log and the status may have it: names stay, values of the record go. The dead letter has it whole.
+fn without_values(reason: &str) -> String {
+    // Ours: `column age: INT expected, found the text "x"`.
+    let ours = reason.split_once(", found ").map(|(before, _)| before);
+    // PostgreSQL's: `22P02 invalid input syntax for type integer: "x" (table t, column age)`.
+    let theirs = || {
+        let (before, value) = reason.split_once(": \"")?;
+        let names = value.rsplit_once("\" (").map(|(_, names)| format!(" ({names}"));
+        Some(format!("{before}{}", names.unwrap_or_default()))
+    };
+    let text = match ours {
+        Some(ours) => ours.to_owned(),
+        None => theirs().unwrap_or_else(|| reason.to_owned()),
+    };
+    // DataFusion's: `Cannot cast string 'x' to value of Int32 type`.
+    let mut parts = text.split('\'');
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    while let (Some(_value), after) = (parts.next(), parts.next()) {
+        shown.push_str("'…'");
+        shown.push_str(after.unwrap_or_default());
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -85,5 +139,46 @@ mod tests {
         assert_eq!(brake.left(), 0);
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(brake.left(), 2);
+    }
+
+    #[test]
+    fn a_reason_in_the_log_has_names_and_no_values() {
+        for (reason, shown) in [
+            (
+                "column dob.age: INT expected, found the text \"geheim\"",
+                "column dob.age: INT expected",
+            ),
+            (
+                "22P02 invalid input syntax for type integer: \"geheim\" (table t, column age)",
+                "22P02 invalid input syntax for type integer (table t, column age)",
+            ),
+            (
+                "Cannot cast string 'geheim' to value of Int32 type",
+                "Cannot cast string '…' to value of Int32 type",
+            ),
+            (
+                "23514 new row for relation \"t\" violates check constraint \"known\" (table t, constraint known)",
+                "23514 new row for relation \"t\" violates check constraint \"known\" (table t, constraint known)",
+            ),
+            ("an unpaired 'geheim", "an unpaired '…'"),
+        ] {
+            assert_eq!(without_values(reason), shown);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_writers_together_get_no_more_than_the_limit() {
+        let brake = Brake::new(Rate {
+            count: 100,
+            per: Duration::from_secs(60),
+        });
+        assert_eq!((brake.left(), brake.left()), (100, 100), "both begin a batch");
+        assert!(brake.try_count(60));
+        assert!(!brake.try_count(60), "the other one's batch would pass the limit");
+        assert!(brake.try_count(40) && brake.try_count(0));
+        brake.give_back(40);
+        assert_eq!(brake.left(), 40);
+        brake.give_back(1_000);
+        assert_eq!(brake.left(), 100);
     }
 }

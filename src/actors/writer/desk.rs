@@ -1,8 +1,10 @@
 //! One batch from its arrival to its reply: connect, write, and decide what an error means.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{cell::Cell, collections::VecDeque, sync::Arc};
 
-use super::Brake;
+use tokio::time::Instant;
+
+use super::{Brake, meter::Meter};
 use crate::{
     messages::{Refused, RowBatch, Settled},
     store::{
@@ -20,6 +22,7 @@ pub(super) struct Desk {
     connect: Arc<ConnectInfo>,
     brake: Arc<Brake>,
     loader: Loader,
+    meter: Meter,
     session: Option<Session>,
 }
 
@@ -37,16 +40,26 @@ struct Part<'a> {
     was_too_large: bool,
     /// COMMIT was sent and not answered.
     commit_unknown: bool,
+    /// Dead letters that the brake has counted for the commit whose answer is unknown.
+    num_counted: usize,
 }
 
 impl Desk {
-    pub(super) fn new(life: Life, name: String, connect: Arc<ConnectInfo>, brake: Arc<Brake>, loader: Loader) -> Self {
+    pub(super) fn new(
+        life: Life,
+        name: String,
+        connect: Arc<ConnectInfo>,
+        brake: Arc<Brake>,
+        loader: Loader,
+        meter: Meter,
+    ) -> Self {
         Self {
             life,
             name,
             connect,
             brake,
             loader,
+            meter,
             session: None,
         }
     }
@@ -66,6 +79,7 @@ impl Desk {
             batch: whole(batch),
             was_too_large: false,
             commit_unknown: false,
+            num_counted: 0,
         }]);
         let mut backoff = Backoff::outage();
         let mut outage: Option<WaitGuard> = None;
@@ -73,11 +87,12 @@ impl Desk {
             // Not work in hand: many statements in a row, each bounded by the session's time-outs, may take longer than
             // `stall_after` and are no stall.
             let writing = progress.wait("PostgreSQL to take a batch");
+            let started = Instant::now();
             let outcome = self.attempt(part);
             drop(writing);
             let error = match outcome {
-                Ok(Outcome::Settled { dead, .. }) => {
-                    self.brake.count(dead.len());
+                Ok(Outcome::Settled { counts, rows, dead, .. }) => {
+                    self.meter.settled(started.elapsed(), &counts, &rows);
                     num_dead += dead.len();
                     parts.pop_front();
                     progress.mark();
@@ -112,6 +127,7 @@ impl Desk {
                                 batch: half,
                                 was_too_large: true,
                                 commit_unknown: false,
+                                num_counted: 0,
                             });
                         }
                     }
@@ -146,10 +162,32 @@ impl Desk {
             None => self.session.insert(Session::connect(&self.connect, &self.name)?),
         };
         if part.commit_unknown {
-            return self.loader.settle_unknown(session, &part.batch);
+            let outcome = self.loader.settle_unknown(session, &part.batch);
+            if matches!(outcome, Ok(Outcome::NotWritten | Outcome::Lost | Outcome::WentBack)) {
+                self.brake.give_back(std::mem::take(&mut part.num_counted));
+            }
+            return outcome;
         }
         part.batch.max_dead = self.brake.left();
-        self.loader.write_batch(session, &part.batch, &mut || true)
+        let (brake, counted) = (&self.brake, Cell::new(0));
+        let allow_dead = |num_dead| {
+            // Asked again where the tables had changed and the batch was tried anew.
+            brake.give_back(counted.take());
+            let is_allowed = brake.try_count(num_dead);
+            counted.set(if is_allowed { num_dead } else { 0 });
+            is_allowed
+        };
+        let batch = LoadBatch {
+            allow_dead: Some(&allow_dead),
+            ..part.batch.clone()
+        };
+        let outcome = self.loader.write_batch(session, &batch, &mut || true);
+        match &outcome {
+            Ok(Outcome::Settled { .. }) => {}
+            Err(StoreError::Commit { .. }) => part.num_counted = counted.get(),
+            _ => brake.give_back(counted.get()),
+        }
+        outcome
     }
 }
 

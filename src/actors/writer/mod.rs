@@ -9,10 +9,12 @@
 //! * `actor`: one batch at a time, in the order of the mailbox.
 //! * `desk`: the loop of one batch: connect, write, decide what an error means.
 //! * `brake`: too many dead letters in too short a time park the pipeline.
+//! * `meter`: what of a batch is counted.
 
 mod actor;
 mod brake;
 mod desk;
+mod meter;
 
 pub use actor::{Writer, WriterSettings};
 pub use brake::Brake;

@@ -46,6 +46,7 @@ pub struct Fetched {
 #[derive(Clone)]
 pub struct HttpSource {
     inner: Arc<Inner>,
+    log: Logger,
 }
 
 struct Inner {
@@ -54,7 +55,6 @@ struct Inner {
     exchange: Exchange,
     splitter: Arc<Splitter>,
     rate: Option<RequestRate>,
-    log: Logger,
 }
 
 impl HttpSource {
@@ -71,9 +71,19 @@ impl HttpSource {
             exchange: Exchange::new(settings, limits)?,
             splitter: Arc::new(Splitter::new(settings)?),
             rate: settings.rate.map(RequestRate::new),
-            log,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+            log,
+        })
+    }
+
+    /// The same source, with the same connections and rate, that tells its news to another logger.
+    pub fn logging_to(&self, log: &Logger) -> Self {
+        Self {
+            log: log.clone(),
+            ..self.clone()
+        }
     }
 
     /// The shards of the source, by number.
@@ -101,7 +111,7 @@ impl HttpSource {
                 problem,
             })?;
         let mut report = |attempt: Attempt<'_>| {
-            narrate(&inner.log, shard, &attempt);
+            narrate(&self.log, shard, &attempt);
             progress(attempt);
         };
         let mut repeats = Repeats::new(&inner.limits);

@@ -34,11 +34,13 @@ pub(super) fn daemon(section: &Section<'_>) -> Option<Daemon> {
         "journald" => LogFormat::Journald,
         _ => LogFormat::Terminal,
     };
+    let probe_every = section.span("probe_every");
     Some(Daemon {
         state_dir: state_dir?,
         http,
         log_level,
         log_format,
+        probe_every: probe_every?,
     })
 }
 

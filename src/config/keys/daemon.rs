@@ -49,6 +49,17 @@ pub(super) const KEYS: &[Key] = &[
                    systemd's journal with its fields.",
     },
     Key {
+        table: "daemon",
+        name: "probe_every",
+        kind: Kind::Span {
+            min: Duration::from_millis(100),
+            max: HOUR,
+        },
+        default: Is("\"5s\""),
+        sentence: "How often the log and PostgreSQL are asked whether they answer; /readyz turns false within twice this \
+                   time.",
+    },
+    Key {
         table: "kafka",
         name: "brokers",
         kind: Kind::Brokers,

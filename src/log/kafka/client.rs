@@ -12,7 +12,7 @@ use rdkafka::{
     error::KafkaError,
     types::RDKafkaErrorCode as Code,
 };
-use slog::{Logger, debug, error, info, trace, warn};
+use slog::{Logger, debug, error, info, o, trace, warn};
 
 use super::{error, properties};
 use crate::{config::settings::Secret, log::LogError, model::Verdict};
@@ -61,6 +61,14 @@ impl Clients {
 
     pub(super) fn log(&self) -> &Logger {
         &self.log
+    }
+
+    /// The same for the topics of one pipeline: its name is on every line.
+    pub(super) fn of(&self, pipeline: &str) -> Self {
+        Self {
+            log: self.log.new(o!("pipeline" => pipeline.to_owned())),
+            ..self.clone()
+        }
     }
 
     /// The user's value of a property.
@@ -241,7 +249,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use slog::{Discard, o};
+    use slog::Discard;
 
     use super::*;
 

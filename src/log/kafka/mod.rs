@@ -83,12 +83,12 @@ impl KafkaLog {
 
 impl Log for KafkaLog {
     fn prepare(&self, spec: &TopicSpec, cancel: &Cancel) -> Result<(), LogError> {
-        prepare::prepare(&self.clients, &self.limits, spec, cancel)
+        prepare::prepare(&self.clients.of(&spec.pipeline), &self.limits, spec, cancel)
     }
 
     fn join_ingest(&self, spec: &TopicSpec, waker: Waker) -> Result<Box<dyn IngestMember>, LogError> {
         Ok(Box::new(ingest_member::KafkaIngestMember::join(
-            &self.clients,
+            &self.clients.of(&spec.pipeline),
             spec,
             waker,
         )?))
@@ -102,7 +102,7 @@ impl Log for KafkaLog {
         cancel: &Cancel,
     ) -> Result<Box<dyn ShardWriter>, LogError> {
         let writer = open_shard::open(
-            &self.clients,
+            &self.clients.of(&spec.pipeline),
             &self.limits,
             self.failpoint.clone(),
             spec,
@@ -115,7 +115,7 @@ impl Log for KafkaLog {
 
     fn join_load(&self, spec: &TopicSpec, waker: Waker) -> Result<Box<dyn LoadMember>, LogError> {
         Ok(Box::new(load_member::KafkaLoadMember::join(
-            &self.clients,
+            &self.clients.of(&spec.pipeline),
             &self.limits,
             spec,
             waker,
@@ -123,6 +123,9 @@ impl Log for KafkaLog {
     }
 
     fn inspector(&self, spec: &TopicSpec) -> Result<Arc<dyn Inspector>, LogError> {
-        Ok(Arc::new(inspector::KafkaInspector::open(&self.clients, spec)?))
+        Ok(Arc::new(inspector::KafkaInspector::open(
+            &self.clients.of(&spec.pipeline),
+            spec,
+        )?))
     }
 }

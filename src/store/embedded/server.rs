@@ -101,12 +101,15 @@ impl Server {
     }
 
     fn url_of(&self, database: &str) -> String {
-        let socket: String =
-            url::form_urlencoded::byte_serialize(self.home.socket.as_os_str().as_encoded_bytes()).collect();
-        format!(
-            "postgres:///{database}?host={}&port=5432&user={USER}",
-            socket.replace('+', "%20")
-        )
+        url_at(&self.home, database)
+    }
+
+    /// The address of the server that runs in `state_dir`, if there is one. It is neither started nor taken over.
+    pub fn running_in(state_dir: &Path) -> Option<Secret> {
+        let home = state_dir.is_dir().then(|| Home::prepare(state_dir).ok()).flatten()?;
+        let lock_file = fs::read_to_string(home.data.join("postmaster.pid")).ok()?;
+        let pid: i32 = lock_file.lines().next()?.trim().parse().ok()?;
+        (pid > 0 && is_alive(pid) && is_postgres(pid)).then(|| Secret::new(url_at(&home, DATABASE)))
     }
 
     /// What a person types to look into it.
@@ -358,6 +361,14 @@ impl Server {
     pub fn erase(&self) -> Result<(), EmbeddedError> {
         self.home.erase()
     }
+}
+
+fn url_at(home: &Home, database: &str) -> String {
+    let socket: String = url::form_urlencoded::byte_serialize(home.socket.as_os_str().as_encoded_bytes()).collect();
+    format!(
+        "postgres:///{database}?host={}&port=5432&user={USER}",
+        socket.replace('+', "%20")
+    )
 }
 
 /// The major version of a data directory.

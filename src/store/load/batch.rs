@@ -25,6 +25,9 @@ pub struct LoadBatch<'a> {
     pub rejected: &'a [Rejected],
     /// The brake: with more dead letters than this nothing is written and the outcome is [`Outcome::Braked`].
     pub max_dead: usize,
+    /// Asked with the number of dead letters just before the offset moves: `false` = [`Outcome::Braked`]. What it has let
+    /// through is the caller's to take back, should the transaction not commit.
+    pub allow_dead: Option<&'a dyn Fn(usize) -> bool>,
     /// The batch is one record that was tried before: when it is still too much for the server (memory, time), it is
     /// the record's fault.
     pub reject_if_too_large: bool,
@@ -49,6 +52,7 @@ impl<'a> LoadBatch<'a> {
             rows,
             rejected,
             max_dead,
+            allow_dead: None,
             reject_if_too_large,
         }
     }

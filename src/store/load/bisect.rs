@@ -28,11 +28,27 @@ pub(super) fn write_all<S: Search>(search: &mut S, records: &[u32]) -> Result<()
     if records.is_empty() {
         return Ok(());
     }
-    write(search, records, false).map(drop)
+    write(search, records, Order::First, false).map(drop)
+}
+
+/// The same from the last to the first: where rows that are there are left alone, the last of several versions has to be
+/// written first.
+pub(super) fn write_all_newest_first<S: Search>(search: &mut S, records: &[u32]) -> Result<(), S::Error> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    write(search, records, Order::Last, false).map(drop)
+}
+
+/// Which half is written first.
+#[derive(Clone, Copy)]
+enum Order {
+    First,
+    Last,
 }
 
 /// Returns whether all were written. `known_refused`: an attempt at them all would fail.
-fn write<S: Search>(search: &mut S, records: &[u32], known_refused: bool) -> Result<bool, S::Error> {
+fn write<S: Search>(search: &mut S, records: &[u32], order: Order, known_refused: bool) -> Result<bool, S::Error> {
     if !known_refused || records.len() == 1 {
         match search.attempt(records)? {
             Attempt::Written => return Ok(true),
@@ -45,10 +61,14 @@ fn write<S: Search>(search: &mut S, records: &[u32], known_refused: bool) -> Res
         }
     }
     let (left, right) = records.split_at(records.len() / 2);
-    let clean = write(search, left, false)?;
-    // The whole was refused and its left half was not: the culprit is on the right, so the right half is not tried as
+    let (one, other) = match order {
+        Order::First => (left, right),
+        Order::Last => (right, left),
+    };
+    let clean = write(search, one, order, false)?;
+    // The whole was refused and one half of it was not: the culprit is in the other, so that one is not tried as
     // a whole. (Should it be fine after all, its halves are still written one after the other.)
-    write(search, right, clean)?;
+    write(search, other, order, clean)?;
     Ok(false)
 }
 
@@ -107,6 +127,19 @@ mod tests {
                 assert_eq!(found.written, good);
             }
         }
+    }
+
+    #[test]
+    fn newest_first_writes_the_last_records_first_and_rejects_the_same() {
+        let mut recorder = Recorder {
+            bad: vec![2, 7],
+            ..Recorder::default()
+        };
+        let records: Vec<u32> = (0..10).collect();
+        match write_all_newest_first(&mut recorder, &records) {
+            Ok(()) => assert_eq!((recorder.rejected, recorder.written.len()), (vec![7, 2], 8)),
+        }
+        assert!(recorder.written[..2].contains(&9), "{:?}", recorder.written);
     }
 
     #[test]

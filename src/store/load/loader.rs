@@ -1,6 +1,10 @@
 //! Writes batches: what a writer keeps for its pipeline, and the transaction itself.
 
+mod replay;
+
 use std::{collections::BTreeMap, mem};
+
+pub use replay::Revived;
 
 use super::{
     batch::{LoadBatch, Outcome},
@@ -41,6 +45,8 @@ pub struct Loader {
     rows: Vec<Rows>,
     gears: Vec<Gear>,
     num_attempts: u64,
+    /// Rows that are there are left as they are, unless `order_by` says that they are older.
+    keeps_existing: bool,
     /// What the last transaction would have settled, for the case that its answer was lost.
     last: Option<(offsets::Fence, Summary)>,
 }
@@ -67,6 +73,7 @@ impl Loader {
             rows,
             gears,
             num_attempts: 0,
+            keeps_existing: false,
             last: None,
         }
     }
@@ -75,6 +82,15 @@ impl Loader {
     pub fn with_on_nul(mut self, on_nul: OnNul) -> Self {
         self.on_nul = on_nul;
         self
+    }
+
+    /// A loader for records that come long after their neighbours: an `upsert` leaves rows that are there as they are,
+    /// unless `order_by` says that the record is strictly newer. Which record wrote them, and when, no table remembers.
+    pub fn keeping_existing(specs: Vec<TableSpec>) -> Self {
+        Self {
+            keeps_existing: true,
+            ..Self::new(specs)
+        }
     }
 
     /// Reads every table, creates what is to be created, and checks that the queries fit; all problems at once.
@@ -91,7 +107,7 @@ impl Loader {
         // Before the tables are read: what changes meanwhile is found by the first batch.
         self.shape = self.shape_now(session)?;
         for (index, spec) in self.specs.iter().enumerate() {
-            match Prepared::new(session, spec, index, self.on_nul) {
+            match Prepared::new(session, spec, (index, self.keeps_existing), self.on_nul) {
                 Ok(prepared) => self.prepared.push(prepared),
                 Err(StoreError::Mismatch { place, problem }) => problems.push((place, problem)),
                 Err(error) => return Err(error),
@@ -143,16 +159,7 @@ impl Loader {
         }
         match written {
             Ok(summary) => Ok(settled(batch, summary)),
-            Err(Stop::Error(error)) => Err(error),
-            Err(Stop::Stale(reason)) => Err(StoreError::Mismatch {
-                place: self
-                    .specs
-                    .iter()
-                    .map(|spec| spec.table.name.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                problem: format!("the types were read again, and still: {reason}"),
-            }),
+            Err(stop @ (Stop::Error(_) | Stop::Stale(_))) => Err(settled_stop(batch, stop)),
             Err(Stop::Braked(dead)) => Ok(Outcome::Braked { dead }),
             Err(Stop::GateShut) => Ok(Outcome::Lost),
             Err(Stop::Fenced) => self.decide(session, batch),
@@ -317,6 +324,9 @@ impl Loader {
             dead: num_dead,
             skipped: 0,
         };
+        if batch.allow_dead.is_some_and(|allow| !allow(letters.len())) {
+            return Err(Stop::Braked(letters));
+        }
         let fence = &batch.fence;
         dead_letters::insert(session, &fence.key.pipeline, fence.topic_id, &letters)?;
         failpoint::reach("load-after-dead-letters");
@@ -338,6 +348,19 @@ impl Loader {
             rows: row_counts,
             dead: letters,
         })
+    }
+}
+
+/// A stop that is an error, or has become one by being repeated.
+fn settled_stop(batch: &LoadBatch<'_>, stop: Stop) -> StoreError {
+    let problem = match stop {
+        Stop::Error(error) => return error,
+        Stop::Stale(reason) => format!("the types were read again, and still: {reason}"),
+        Stop::Braked(_) | Stop::GateShut | Stop::Fenced => "it was stopped by what a replay has not".into(),
+    };
+    StoreError::Mismatch {
+        place: batch.fence.key.to_string(),
+        problem,
     }
 }
 

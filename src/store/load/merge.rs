@@ -25,6 +25,8 @@ pub(super) struct Merge<'a> {
     pub order_by: Option<&'a TargetColumn>,
     /// Different keys of ours may be equal to PostgreSQL: it has to look for the newest itself.
     pub inexact_key: bool,
+    /// A row that is there stays, unless `order_by` says that the new one is strictly newer.
+    pub keeps_existing: bool,
     /// The stage's quoted name.
     pub stage: &'a str,
 }
@@ -58,7 +60,7 @@ impl Merge<'_> {
         // The short form inserts straight from the join. The long one keeps its judgement apart, row by row, because
         // unchanged and superseded rows cannot be told apart afterwards, nor, in a partitioned table (whose rows come
         // back without system columns), inserted and updated ones.
-        if self.order_by.is_none() && !self.inexact_key && self.target.kind == 'r' {
+        if self.order_by.is_none() && !self.inexact_key && !self.keeps_existing && self.target.kind == 'r' {
             format!(
                 "WITH written AS (INSERT INTO {target} AS t ({columns}) SELECT {staged} FROM {source} {probe} \
                  WHERE p.same IS NOT TRUE ORDER BY s.{SEQUENCE} {on_conflict} RETURNING t.xmax = 0 AS is_new) \
@@ -92,7 +94,13 @@ impl Merge<'_> {
                  {on_conflict} RETURNING {is_new} AS is_new), \
                  counted AS (SELECT {inserted} AS inserted, (SELECT count(*) FROM written) AS total) \
                  SELECT inserted, greatest(total - inserted, 0) AS updated, \
-                 (SELECT count(*) FROM judged WHERE older IS NOT TRUE) - total AS unchanged FROM counted",
+                 {unchanged} AS unchanged FROM counted",
+                // What is kept because it is there already counts as superseded, unless it is the same.
+                unchanged = if self.keeps_existing {
+                    "(SELECT count(*) FROM judged WHERE same)"
+                } else {
+                    "(SELECT count(*) FROM judged WHERE older IS NOT TRUE) - total"
+                },
                 target = self.target_name(),
                 columns = list("", self.names()),
                 staged = list("s", self.names()),
@@ -122,9 +130,11 @@ impl Merge<'_> {
         } else {
             same.join(" AND ")
         };
-        let older = self
-            .order_by
-            .map_or_else(|| "false".into(), |column| older(column, "s"));
+        let older = match self.order_by {
+            Some(column) if self.keeps_existing => not_newer(column, "s"),
+            Some(column) => older(column, "s"),
+            None => self.keeps_existing.to_string(),
+        };
         let key: Vec<_> = self
             .key_names()
             .map(quote)
@@ -141,13 +151,17 @@ impl Merge<'_> {
     fn on_conflict(&self) -> String {
         let key = list("", self.key_names());
         let values: Vec<_> = self.values().map(|column| quote(&column.encode.name)).collect();
-        if values.is_empty() {
+        if values.is_empty() || (self.keeps_existing && self.order_by.is_none()) {
             return format!("ON CONFLICT ({key}) DO NOTHING");
         }
         let set: Vec<_> = values.iter().map(|name| format!("{name} = EXCLUDED.{name}")).collect();
         let newer = self
             .order_by
-            .map(|column| format!(" WHERE NOT ({})", older(column, "EXCLUDED")));
+            .map(|column| match self.keeps_existing {
+                true => not_newer(column, "EXCLUDED"),
+                false => older(column, "EXCLUDED"),
+            })
+            .map(|older| format!(" WHERE NOT ({older})"));
         format!(
             "ON CONFLICT ({key}) DO UPDATE SET {}{}",
             set.join(", "),
@@ -194,4 +208,11 @@ fn older(column: &TargetColumn, new: &str) -> String {
     let name = quote(&column.encode.name);
     let collate = if column.collated { "::text COLLATE \"C\"" } else { "" };
     format!("t.{name} IS NOT NULL AND ({new}.{name} IS NULL OR {new}.{name}{collate} < t.{name}{collate})")
+}
+
+/// Whether `new`'s version is older than `t`'s, or the same; never NULL.
+fn not_newer(column: &TargetColumn, new: &str) -> String {
+    let name = quote(&column.encode.name);
+    let collate = if column.collated { "::text COLLATE \"C\"" } else { "" };
+    format!("{new}.{name} IS NULL OR (t.{name} IS NOT NULL AND {new}.{name}{collate} <= t.{name}{collate})")
 }

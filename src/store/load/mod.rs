@@ -19,5 +19,5 @@ mod writing;
 
 pub use batch::{LoadBatch, Outcome};
 pub use create::creation;
-pub use loader::{Loader, TableSpec};
+pub use loader::{Loader, Revived, TableSpec};
 pub use target::{Target, TargetColumn};

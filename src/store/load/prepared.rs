@@ -48,7 +48,7 @@ impl Prepared {
     pub(super) fn new(
         session: &mut Session,
         spec: &TableSpec,
-        index: usize,
+        (index, keeps_existing): (usize, bool),
         on_nul: OnNul,
     ) -> Result<Self, StoreError> {
         let table = &spec.table;
@@ -69,7 +69,7 @@ impl Prepared {
         }
         match table.mode {
             Mode::Append => Ok(Self::append(target, encoder)),
-            Mode::Upsert => Self::upsert(session, target, encoder, spec, index),
+            Mode::Upsert => Self::upsert(session, target, encoder, spec, (index, keeps_existing)),
         }
     }
 
@@ -97,7 +97,7 @@ impl Prepared {
         target: Target,
         encoder: Encoder,
         spec: &TableSpec,
-        index: usize,
+        (index, keeps_existing): (usize, bool),
     ) -> Result<Self, StoreError> {
         let key = &spec.table.key;
         let sort: Vec<usize> = key.iter().filter_map(|name| encoder.position(name)).collect();
@@ -114,6 +114,7 @@ impl Prepared {
             key,
             order_by: order_by.and_then(|name| target.column(name)),
             inexact_key: !exact,
+            keeps_existing,
             stage: &stage,
         };
         session

@@ -1,0 +1,23 @@
+//! What people and their tools see of a running daemon: readiness, metrics, outages, logs, and the dead letters' commands.
+//! The real binary, a real log, a real PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
+
+#[path = "../end_to_end/job.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+mod job;
+#[path = "../support/kafka.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+mod kafka;
+#[path = "../support/load.rs"]
+mod load;
+
+use load::postgres;
+
+mod door;
+mod letters;
+mod logs;
+mod metrics;
+mod proxy;
+mod ready;
+mod replay_order;
