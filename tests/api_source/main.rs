@@ -8,6 +8,7 @@ mod circles;
 mod drain;
 mod hosts;
 mod offsets;
+mod random;
 mod server;
 mod sweeps;
 mod tokens;

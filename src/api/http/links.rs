@@ -108,17 +108,17 @@ pub(super) fn keep(link: &str, page: &Url, home: &Url, hidden: Option<&str>) -> 
 /// The address that a kept link means. Errors are sentences.
 pub(super) fn address(kept: &str, home: &Url) -> Result<Url, String> {
     // `//host/path` would lead away; a path that begins so is one of the source's own.
-    let joined = match kept.strip_prefix('/') {
-        Some(_) => home.join("/").and_then(|root| {
-            let mut url = root;
-            let (path, query) = kept
-                .split_once('?')
-                .map_or((kept, None), |(path, query)| (path, Some(query)));
+    let joined = match kept.starts_with('/') {
+        true => home.join("/").map(|mut url| {
+            let (path, query) = match kept.split_once('?') {
+                Some((path, query)) => (path, Some(query)),
+                None => (kept, None),
+            };
             url.set_path(path);
             url.set_query(query);
-            Ok(url)
+            url
         }),
-        None => Url::parse(kept),
+        false => Url::parse(kept),
     };
     joined
         .ok()
