@@ -28,6 +28,7 @@ mod walk;
 use std::path::Path;
 
 use context::Context;
+pub(crate) use suggest::nearest;
 pub use demo::demo;
 pub use environment::Environment;
 pub use find::find;

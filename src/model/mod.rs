@@ -1,6 +1,7 @@
 //! What flows: pages, records, positions, batches, verdicts. No input or output, no actors.
 
 mod cursor;
+mod finding;
 mod ledger;
 mod page;
 mod position;
@@ -9,6 +10,7 @@ mod rejected;
 mod verdict;
 
 pub use cursor::{CursorRecord, ShardId};
+pub use finding::{Finding, Health};
 pub use ledger::{Ledger, RecordCounts, RowCounts};
 pub use page::{IngestReject, Page, PageRecord};
 pub use position::{PartitionKey, Position, TopicId};
