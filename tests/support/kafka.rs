@@ -77,6 +77,11 @@ impl TestKafka {
         Self::started(&[], true)
     }
 
+    /// A broker of Kafka 4 with KRaft and settings of its own, whatever the others are.
+    pub fn kraft_with(settings: &[&str]) -> TestKafka {
+        Self::started(settings, false)
+    }
+
     fn started(settings: &[&str], zookeeper: bool) -> TestKafka {
         let dir = tempfile::Builder::new()
             .prefix("aqueduct-kafka-")

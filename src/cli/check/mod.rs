@@ -75,6 +75,8 @@ fn line(pipeline: Option<&Pipeline>, Finding { health, place, text }: &Finding) 
         Health::Note => "note",
         Health::Away | Health::Bad => "PROBLEM",
     };
+    // libpq's texts have several lines.
+    let text = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
     match pipeline {
         Some(pipeline) => format!("{kind}: pipeline {}: {place}: {text}", pipeline.name),
         None => format!("{kind}: {place}: {text}"),

@@ -65,7 +65,8 @@ struct Facts {
 }
 
 /// `$2`: the query's columns. Triggers: `tgtype` 1 = for each row, 2 = before, 4 = insert, 16 = update. A sequence behind a
-/// column that the query does not yield is used by whoever inserts (an identity's is not).
+/// column that the query does not yield is used by whoever inserts (an identity's is not); CASE, because the planner is free
+/// to ask about the privilege before it looks at the kind, and that is an error.
 const FACTS: &str = "SELECT c.relpersistence = 'u' AS is_unlogged, row_security_active(c.oid) AS hides_rows, \
      c.relhasrules AND c.relkind <> 'v' AS has_rules, \
      (SELECT count(*) FROM pg_inherits AS i WHERE i.inhparent = c.oid) AS num_partitions, \
@@ -82,8 +83,8 @@ const FACTS: &str = "SELECT c.relpersistence = 'u' AS is_unlogged, row_security_
      ARRAY(SELECT DISTINCT s.oid::regclass::text FROM pg_attrdef AS d JOIN pg_attribute AS a ON a.attrelid = d.adrelid \
      AND a.attnum = d.adnum JOIN pg_depend AS p ON p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid \
      AND p.refclassid = 'pg_class'::regclass JOIN pg_class AS s ON s.oid = p.refobjid AND s.relkind = 'S' \
-     WHERE d.adrelid = c.oid AND a.attname <> ALL ($2) AND NOT has_sequence_privilege(s.oid, 'USAGE') \
-     AND NOT has_sequence_privilege(s.oid, 'UPDATE')) AS closed_sequences \
+     WHERE d.adrelid = c.oid AND a.attname <> ALL ($2) AND CASE WHEN s.relkind = 'S' THEN \
+     NOT has_sequence_privilege(s.oid, 'USAGE') AND NOT has_sequence_privilege(s.oid, 'UPDATE') END) AS closed_sequences \
      FROM pg_class AS c WHERE c.oid = $1";
 
 /// Looks at the table of a query; the first finding is the verdict on the columns.
