@@ -80,9 +80,11 @@ impl Machine {
     }
 
     fn unpacked(&self) -> Option<PathBuf> {
-        fs::read_dir(self.cache()).ok()?.flatten().map(|entry| entry.path()).find(|path| {
-            path.is_dir() && path.file_name().unwrap().to_string_lossy().starts_with("postgresql-")
-        })
+        fs::read_dir(self.cache())
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.is_dir() && path.file_name().unwrap().to_string_lossy().starts_with("postgresql-"))
     }
 
     fn half(&self) -> PathBuf {
@@ -184,7 +186,10 @@ fn a_server_that_a_power_failure_left_with_an_empty_file_is_unpacked_again() {
 fn a_damaged_archive_is_not_unpacked() {
     let (machine, mirror) = (Machine::new(), Mirror::start(Fault::Damaged));
     let said = fails(&mut machine.migrate("one", &download(&mirror)));
-    assert!(said.contains("does not match") && said.contains("postgres.mirror"), "{said}");
+    assert!(
+        said.contains("does not match") && said.contains("postgres.mirror"),
+        "{said}"
+    );
     assert!(machine.unpacked().is_none() && !machine.half().exists());
 }
 
@@ -260,7 +265,10 @@ fn an_ordinary_user_with_a_strict_umask_has_a_server_too() {
     }
     let mut strict = machine.migrate("one", &download(&mirror));
     let mut shell = Command::new("sh");
-    shell.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(strict.get_program()).args(strict.get_args());
+    shell
+        .args(["-c", "umask 077; exec \"$@\"", "sh"])
+        .arg(strict.get_program())
+        .args(strict.get_args());
     for (name, value) in strict.get_envs() {
         match value {
             Some(value) => shell.env(name, value),
@@ -279,5 +287,7 @@ fn an_ordinary_user_with_a_strict_umask_has_a_server_too() {
 
 /// Root unpacks and another user runs it; whoever unpacks, all may read.
 fn is_open(dir: &Path) -> bool {
-    ["", "bin", "lib", "share"].iter().all(|name| fs::metadata(dir.join(name)).unwrap().mode() & 0o055 == 0o055)
+    ["", "bin", "lib", "share"]
+        .iter()
+        .all(|name| fs::metadata(dir.join(name)).unwrap().mode() & 0o055 == 0o055)
 }

@@ -34,7 +34,11 @@ pub fn demo(
         ]
         .into_iter()
         // How the embedded server is had is the machine's affair, not the demo's.
-        .chain(["AQUEDUCT__POSTGRES__BINARIES", "AQUEDUCT__POSTGRES__MIRROR"].into_iter().filter_map(of_process)),
+        .chain(
+            ["AQUEDUCT__POSTGRES__BINARIES", "AQUEDUCT__POSTGRES__MIRROR"]
+                .into_iter()
+                .filter_map(of_process),
+        ),
     );
     let Loaded { mut settings, .. } = parse(Path::new("config.toml"), SHIPPED, &environment).map_err(options)?;
     // Once more, as it is: a path need not be text.

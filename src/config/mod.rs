@@ -28,13 +28,13 @@ mod walk;
 use std::path::Path;
 
 use context::Context;
-pub(crate) use suggest::nearest;
 pub use demo::demo;
 pub use environment::Environment;
 pub use find::find;
 pub use places::Places;
 pub use problem::Problem;
 use settings::Settings;
+pub(crate) use suggest::nearest;
 
 /// The configuration that the repository ships: the main job, and the manual of every key.
 pub const SHIPPED: &str = include_str!("../../config.toml");

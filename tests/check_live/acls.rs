@@ -50,7 +50,9 @@ fn allow(address: &str, entries: &[(Resource, &str, &str, Operation)]) {
         request.extend([*operation as u8, allow]);
     }
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(&i32::try_from(request.len()).unwrap().to_be_bytes()).unwrap();
+    stream
+        .write_all(&i32::try_from(request.len()).unwrap().to_be_bytes())
+        .unwrap();
     stream.write_all(&request).unwrap();
     let mut length = [0; 4];
     stream.read_exact(&mut length).unwrap();
@@ -82,7 +84,12 @@ fn each_missing_grant_is_named_with_the_command_that_gives_it() {
         "allow.everyone.if.no.acl.found=true",
     ]);
     let address = kafka.address();
-    let (unread, unwritten, unjoined, fenced) = (unique("unread"), unique("unwritten"), unique("unjoined"), unique("fenced"));
+    let (unread, unwritten, unjoined, fenced) = (
+        unique("unread"),
+        unique("unwritten"),
+        unique("unjoined"),
+        unique("fenced"),
+    );
     for name in [&unread, &unwritten, &unjoined, &fenced] {
         prepare(address, name, 2, 1);
     }
@@ -95,21 +102,36 @@ fn each_missing_grant_is_named_with_the_command_that_gives_it() {
             (Resource::Topic, &unwritten, US, Operation::Describe),
             (Resource::Topic, &unwritten, US, Operation::DescribeConfigs),
             (Resource::Topic, &unwritten, US, Operation::Read),
-            (Resource::Topic, &format!("{unwritten}.cursors"), "User:somebody", Operation::All),
+            (
+                Resource::Topic,
+                &format!("{unwritten}.cursors"),
+                "User:somebody",
+                Operation::All,
+            ),
             (Resource::Group, &unjoined, US, Operation::Describe),
             (Resource::TransactionalId, &ids, "User:somebody", Operation::All),
         ],
     );
-    let pipelines = [&unread, &unwritten, &unjoined, &fenced].map(|name| fetching(name)).concat();
+    let pipelines = [&unread, &unwritten, &unjoined, &fenced]
+        .map(|name| fetching(name))
+        .concat();
     let said = until(address, &pipelines, "TransactionalIdAuthorizationFailed");
     assert_eq!(said.code, Some(64), "{}", said.text);
     said.has_problem(&[&format!("topic {unread}:"), "--operation Read --topic"]);
     said.has_problem(&[&format!("topic {unwritten}:"), "--operation Write --topic"]);
-    said.has_problem(&[&format!("topic {unwritten}.cursors:"), "describe it", "--operation Describe"]);
+    said.has_problem(&[
+        &format!("topic {unwritten}.cursors:"),
+        "describe it",
+        "--operation Describe",
+    ]);
     said.has_problem(&[&format!("group {unjoined}:"), "--operation Read", "--group"]);
     said.has_problem(&[
         &format!("transactions of {fenced}:"),
         &format!("--transactional-id {fenced}- --resource-pattern-type prefixed"),
     ]);
-    assert!(!said.text.contains(&format!("PROBLEM: pipeline {fenced}: topic")), "{}", said.text);
+    assert!(
+        !said.text.contains(&format!("PROBLEM: pipeline {fenced}: topic")),
+        "{}",
+        said.text
+    );
 }

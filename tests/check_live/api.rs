@@ -46,9 +46,18 @@ const USERS: &str = "records = \"$.results[*]\"\nkey = \"$.login.uuid\"\nquery =
 #[test]
 fn a_page_that_is_shaped_as_declared_is_fine() {
     let simulator = Simulator::start(Options::default()).unwrap();
-    let said = fetching(&simulator.url(), "email STRING, login STRUCT<uuid: STRING>, dob STRUCT<age: INT>", USERS);
+    let said = fetching(
+        &simulator.url(),
+        "email STRING, login STRUCT<uuid: STRING>, dob STRUCT<age: INT>",
+        USERS,
+    );
     assert_eq!(said.code, Some(0), "{}", said.text);
-    assert!(said.text.contains("ok: pipeline p: API: the first page has 20 record(s)"), "{}", said.text);
+    assert!(
+        said.text
+            .contains("ok: pipeline p: API: the first page has 20 record(s)"),
+        "{}",
+        said.text
+    );
     assert!(!said.text.contains("schema declares"), "{}", said.text);
 }
 
@@ -93,7 +102,11 @@ fn wrong_credentials_end_with_64_and_an_outage_with_69() {
     let refused = fetching(&always("401 Unauthorized", "{}"), "email STRING", "records = \"$[*]\"");
     assert_eq!(refused.code, Some(64), "{}", refused.text);
     refused.has_problem(&["API", "401", "credentials"]);
-    let broken = fetching(&always("503 Service Unavailable", "{}"), "email STRING", "records = \"$[*]\"");
+    let broken = fetching(
+        &always("503 Service Unavailable", "{}"),
+        "email STRING",
+        "records = \"$[*]\"",
+    );
     assert_eq!(broken.code, Some(69), "{}", broken.text);
     broken.has_problem(&["API", "503"]);
     // Port 9 (discard) is no API.

@@ -40,7 +40,11 @@ impl Said {
     #[track_caller]
     fn has(&self, kind: &str, words: &[&str]) {
         let is_it = |line: &str| line.starts_with(kind) && words.iter().all(|word| line.contains(word));
-        assert!(self.text.lines().any(is_it), "no line {kind}{words:?} in:\n{}", self.text);
+        assert!(
+            self.text.lines().any(is_it),
+            "no line {kind}{words:?} in:\n{}",
+            self.text
+        );
     }
 }
 
@@ -48,7 +52,11 @@ impl Said {
 pub fn check(text: &str) -> Said {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
-    fs::write(&path, format!("[daemon]\nstate_dir = {:?}\n{text}", folder.path().join("state"))).unwrap();
+    fs::write(
+        &path,
+        format!("[daemon]\nstate_dir = {:?}\n{text}", folder.path().join("state")),
+    )
+    .unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_aqueduct"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AQUEDUCT__")) {
         command.env_remove(name);

@@ -3,8 +3,9 @@
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 
 use crate::{
-    Said, check, loading,
+    Said, check,
     kafka::unique,
+    loading,
     postgres::{TestDatabase, TestPostgres},
 };
 
@@ -44,19 +45,31 @@ impl Drop for Stranger {
     }
 }
 
-const ALL_OF_AQUEDUCT: &str = "GRANT USAGE ON SCHEMA aqueduct TO stranger; GRANT ALL ON ALL TABLES IN SCHEMA aqueduct TO stranger; ";
+const ALL_OF_AQUEDUCT: &str =
+    "GRANT USAGE ON SCHEMA aqueduct TO stranger; GRANT ALL ON ALL TABLES IN SCHEMA aqueduct TO stranger; ";
 
 fn owned(database: &TestDatabase, pipelines: &str) -> Said {
-    check(&format!("[postgres]\nurl = \"{}\"\n{pipelines}", database.url().expose()))
+    check(&format!(
+        "[postgres]\nurl = \"{}\"\n{pipelines}",
+        database.url().expose()
+    ))
 }
 
 #[test]
 fn what_is_as_it_should_be_is_said_and_ends_with_0() {
     let database = TestDatabase::new();
     database.execute("CREATE TABLE people (id bigint PRIMARY KEY, name text, at timestamptz)");
-    let said = owned(&database, &loading("p", "name = \"people\"\nmode = \"upsert\"\nkey = [\"id\"]"));
+    let said = owned(
+        &database,
+        &loading("p", "name = \"people\"\nmode = \"upsert\"\nkey = [\"id\"]"),
+    );
     assert_eq!(said.code, Some(0), "{}", said.text);
-    assert!(said.text.contains("ok: pipeline p: table people: takes what the query yields"), "{}", said.text);
+    assert!(
+        said.text
+            .contains("ok: pipeline p: table people: takes what the query yields"),
+        "{}",
+        said.text
+    );
 }
 
 #[test]
@@ -79,17 +92,29 @@ fn each_missing_grant_is_named_with_the_statement_that_gives_it() {
     assert_eq!(said.code, Some(64), "{}", said.text);
     said.has_problem(&["table aqueduct.offsets", "GRANT UPDATE ON aqueduct.offsets TO stranger"]);
     said.has_problem(&["table aqueduct.row_counts", "INSERT, SELECT, UPDATE"]);
-    said.has_problem(&["pipeline p: table people", "INSERT on at", "SELECT on id, name, at", "UPDATE", "GRANT"]);
+    said.has_problem(&[
+        "pipeline p: table people",
+        "INSERT on at",
+        "SELECT on id, name, at",
+        "UPDATE",
+        "GRANT",
+    ]);
     said.has_problem(&["pipeline q: table log", "GRANT USAGE ON SEQUENCE", "log_n_seq"]);
     said.has_problem(&["pipeline r: table closed.t", "GRANT USAGE ON SCHEMA closed TO stranger"]);
-    assert!(!said.text.contains("aqueduct.dead_letters"), "that one is as it should be: {}", said.text);
+    assert!(
+        !said.text.contains("aqueduct.dead_letters"),
+        "that one is as it should be: {}",
+        said.text
+    );
 }
 
 #[test]
 fn a_user_who_may_not_create_what_the_first_run_would_create_is_told() {
     let database = TestDatabase::empty();
     let role = unique("stranger").replace('-', "_");
-    database.execute(&format!("CREATE ROLE {role}; REVOKE CREATE ON SCHEMA public FROM public"));
+    database.execute(&format!(
+        "CREATE ROLE {role}; REVOKE CREATE ON SCHEMA public FROM public"
+    ));
     let stranger = Stranger { database, role };
     let said = stranger.check("", &loading("p", "name = \"people\"\nmode = \"append\"\ncreate = true"));
     assert_eq!(said.code, Some(64), "{}", said.text);
@@ -120,7 +145,12 @@ fn a_missing_table_a_wrong_type_and_bad_keys_are_named_all_at_once() {
         .concat(),
     );
     assert_eq!(said.code, Some(64), "{}", said.text);
-    said.has_problem(&["pipeline a: table peple", "does not exist", "did you mean \"people\"?", "create = true"]);
+    said.has_problem(&[
+        "pipeline a: table peple",
+        "does not exist",
+        "did you mean \"people\"?",
+        "create = true",
+    ]);
     said.has_problem(&["pipeline b: table typed", "name", "integer"]);
     said.has_problem(&["pipeline c: table keyless", "no unique index", "CREATE UNIQUE INDEX"]);
     said.has_problem(&["pipeline d: table nullable", "may be NULL", "SET NOT NULL"]);
@@ -145,7 +175,11 @@ fn triggers_rules_and_row_security_that_matter_are_named() {
     assert_eq!(said.code, Some(64), "{}", said.text);
     said.has_note(&["table people", "trigger stamp", "before each row"]);
     said.has_note(&["table people", "trigger audit"]);
-    assert!(!said.text.contains("trigger other"), "it has nothing to do with loading: {}", said.text);
+    assert!(
+        !said.text.contains("trigger other"),
+        "it has nothing to do with loading: {}",
+        said.text
+    );
     said.has_problem(&["table secret", "row security applies to stranger"]);
     said.has_note(&["table light", "UNLOGGED"]);
     said.has_problem(&["table parts", "no partition"]);
@@ -154,7 +188,10 @@ fn triggers_rules_and_row_security_that_matter_are_named() {
 #[test]
 fn looking_changes_nothing() {
     let database = TestDatabase::empty();
-    let said = owned(&database, &loading("p", "name = \"people\"\nmode = \"append\"\ncreate = true"));
+    let said = owned(
+        &database,
+        &loading("p", "name = \"people\"\nmode = \"append\"\ncreate = true"),
+    );
     assert_eq!(said.code, Some(0), "{}", said.text);
     said.has_note(&["schema aqueduct", "the first run creates it"]);
     said.has_note(&["table people", "the first run creates it"]);
@@ -174,7 +211,10 @@ fn a_database_that_is_away_ends_with_69_and_one_that_is_not_there_with_64() {
     assert_eq!(there.code, Some(64), "{}", there.text);
     there.has_problem(&["PostgreSQL", "nodb", "does not exist"]);
     server.stop();
-    let away = check(&format!("[postgres]\nurl = \"{url}\"\n{}", loading("p", "name = \"people\"\nmode = \"append\"")));
+    let away = check(&format!(
+        "[postgres]\nurl = \"{url}\"\n{}",
+        loading("p", "name = \"people\"\nmode = \"append\"")
+    ));
     assert_eq!(away.code, Some(69), "{}", away.text);
     away.has_problem(&["PostgreSQL", "does the server run?"]);
 }

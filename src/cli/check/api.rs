@@ -11,7 +11,10 @@ use crate::{
         http::{Attempt, Fetched, HttpSource},
         pagination::Next,
     },
-    config::{nearest, settings::{self, Pipeline, Source}},
+    config::{
+        nearest,
+        settings::{self, Pipeline, Source},
+    },
     daemon::Program,
     model::{Finding, Verdict},
     sql::{
@@ -56,7 +59,11 @@ async fn first_page(settings: &settings::HttpSource, log: &Logger) -> Result<Opt
     let mut hear = |attempt: Attempt<'_>| {
         if let Attempt::Waiting { error, number, .. } = attempt {
             let is_outage = error.verdict() == Verdict::Retry;
-            seen = Some(if is_outage { away(place, &chain(error)) } else { refused(place, settings, error) });
+            seen = Some(if is_outage {
+                away(place, &chain(error))
+            } else {
+                refused(place, settings, error)
+            });
             if !is_outage || number >= TRIES {
                 enough.notify_one();
             }
@@ -81,12 +88,18 @@ fn refused(place: &str, settings: &settings::HttpSource, error: &ApiError) -> Fi
         ApiError::Status { status: 401 | 403, .. } => {
             "; the API wants other credentials: see source.headers and the secrets behind it"
         }
-        ApiError::Status { status: 404 | 405 | 410, .. } => "; is the path of source.url right?",
+        ApiError::Status {
+            status: 404 | 405 | 410,
+            ..
+        } => "; is the path of source.url right?",
         ApiError::Status { .. } => "; the API does not take this request: see source.url, query and headers",
         ApiError::UndecodablePage { .. } => {
             return Finding::bad(
                 place,
-                format!("{text}; source.records is {}: it must lead to the array of records", settings.records_text),
+                format!(
+                    "{text}; source.records is {}: it must lead to the array of records",
+                    settings.records_text
+                ),
             );
         }
         _ => "",
@@ -109,10 +122,17 @@ fn about_page(place: &str, settings: &settings::HttpSource, program: &Program, p
             refused.len(),
             first.reason
         );
-        findings.push(if refused.len() == total { Finding::bad(place, text) } else { Finding::note(place, text) });
+        findings.push(if refused.len() == total {
+            Finding::bad(place, text)
+        } else {
+            Finding::note(place, text)
+        });
     }
     if let Some(key) = &settings.key_text {
-        let without = records.iter().filter(|record| record.key.is_none() && record.reject.is_none()).count();
+        let without = records
+            .iter()
+            .filter(|record| record.key.is_none() && record.reject.is_none())
+            .count();
         if without > 0 {
             let text = format!("source.key = {key} finds nothing in {without} of {total} record(s)");
             findings.push(if without == total {
@@ -128,7 +148,12 @@ fn about_page(place: &str, settings: &settings::HttpSource, program: &Program, p
         .take(SAMPLE)
         .filter_map(|record| serde_json::from_slice(&record.payload).ok())
         .collect();
-    missing_fields("", program.schema().fields(), &sample.iter().collect::<Vec<_>>(), &mut findings);
+    missing_fields(
+        "",
+        program.schema().fields(),
+        &sample.iter().collect::<Vec<_>>(),
+        &mut findings,
+    );
     findings.extend(trial(place, program, page));
     findings
 }
@@ -139,19 +164,33 @@ fn missing_fields(path: &str, declared: &Fields, records: &[&Value], findings: &
     if objects.is_empty() {
         return;
     }
-    let present: BTreeSet<&str> = objects.iter().flat_map(|object| object.keys().map(String::as_str)).collect();
+    let present: BTreeSet<&str> = objects
+        .iter()
+        .flat_map(|object| object.keys().map(String::as_str))
+        .collect();
     for field in declared {
         let name = field.name();
-        let full = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let full = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
         if !present.contains(name.as_str()) {
             let spare = present.iter().copied().filter(|other| declared.find(other).is_none());
-            let text = format!("the schema declares {full}, which none of {} record(s) has", objects.len());
+            let text = format!(
+                "the schema declares {full}, which none of {} record(s) has",
+                objects.len()
+            );
             findings.push(match nearest(name, spare) {
                 Some(near) => Finding::bad("schema", format!("{text}; did you mean \"{near}\"?")),
-                None if field.is_nullable() => {
-                    Finding::note("schema", format!("{text}: it will be NULL; they have {}", listed(&present)))
-                }
-                None => Finding::bad("schema", format!("{text}, and it is NOT NULL; they have {}", listed(&present))),
+                None if field.is_nullable() => Finding::note(
+                    "schema",
+                    format!("{text}: it will be NULL; they have {}", listed(&present)),
+                ),
+                None => Finding::bad(
+                    "schema",
+                    format!("{text}, and it is NOT NULL; they have {}", listed(&present)),
+                ),
             });
             continue;
         }
@@ -183,7 +222,10 @@ fn trial(place: &str, program: &Program, page: &Fetched) -> Option<Finding> {
     if inputs.is_empty() {
         return None;
     }
-    let origin = Origin { topic: "check", partition: 0 };
+    let origin = Origin {
+        topic: "check",
+        partition: 0,
+    };
     let ran = program
         .engine()
         .and_then(|mut engine| futures::executor::block_on(tokio::task::unconstrained(engine.run(origin, &inputs))));

@@ -21,13 +21,19 @@ fn embedded(settings: &Settings) -> Finding {
     let found = match &settings.postgres.programs.origin {
         ProgramOrigin::Auto | ProgramOrigin::System => Binaries::find(None),
         ProgramOrigin::Download | ProgramOrigin::Directory(_) => {
-            return Finding::fine("PostgreSQL", "embedded, started with the daemon; its tables are checked then");
+            return Finding::fine(
+                "PostgreSQL",
+                "embedded, started with the daemon; its tables are checked then",
+            );
         }
     };
     match (found, &settings.postgres.programs.origin) {
         (Ok(found), _) => Finding::fine(
             "PostgreSQL",
-            format!("embedded (version {}), started with the daemon; its tables are checked then", found.major),
+            format!(
+                "embedded (version {}), started with the daemon; its tables are checked then",
+                found.major
+            ),
         ),
         (Err(_), ProgramOrigin::Auto) => Finding::note(
             "PostgreSQL",

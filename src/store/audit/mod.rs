@@ -20,9 +20,14 @@ pub fn finding(place: &str, error: &StoreError) -> Finding {
         // libpq says so when it looked for a server that takes writes; waiting for a fail-over is not the remedy here.
         _ if text.contains("session is read-only") || text.contains("server is in hot standby mode") => Finding::bad(
             place,
-            format!("{text}: it is a standby, which takes no writes; name the primary in postgres.url (several hosts are fine: postgres://a,b/db)"),
+            format!(
+                "{text}: it is a standby, which takes no writes; name the primary in postgres.url (several hosts are fine: postgres://a,b/db)"
+            ),
         ),
-        Verdict::Retry => Finding::away(place, format!("{text}; is postgres.url right, and does the server run?")),
+        Verdict::Retry => Finding::away(
+            place,
+            format!("{text}; is postgres.url right, and does the server run?"),
+        ),
         _ if error.sqlstate() == Some("42501") => {
             Finding::bad(place, format!("{text}: GRANT it to the user of postgres.url"))
         }

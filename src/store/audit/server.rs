@@ -98,7 +98,10 @@ fn about_server(version: i32, facts: &Facts) -> Finding {
             "it is a standby, which takes no writes: name the primary in postgres.url (several hosts are fine: postgres://a,b/db)",
         )
     } else if version < OLDEST {
-        Finding::bad("PostgreSQL", format!("version {shown} is too old: 13 or later is needed"))
+        Finding::bad(
+            "PostgreSQL",
+            format!("version {shown} is too old: 13 or later is needed"),
+        )
     } else {
         Finding::fine("PostgreSQL", format!("version {shown}, user {}", facts.username))
     }
@@ -134,7 +137,10 @@ fn about_schema(session: &mut Session, facts: &Facts, migrates: bool) -> Result<
                      `aqueduct migrate` as a user who may"
                 ),
             ),
-            (false, _) => Finding::bad(place, "is not there, and postgres.migrate = false: run `aqueduct migrate` first"),
+            (false, _) => Finding::bad(
+                place,
+                "is not there, and postgres.migrate = false: run `aqueduct migrate` first",
+            ),
         }]);
     }
     if !facts.may_use_schema {
@@ -149,7 +155,11 @@ fn about_schema(session: &mut Session, facts: &Facts, migrates: bool) -> Result<
         return Ok(vec![Finding::fine(place, "is there, with all grants")]);
     }
     let finding = |lacking: Lacking| {
-        let Lacking { relation, is_there, privileges } = lacking;
+        let Lacking {
+            relation,
+            is_there,
+            privileges,
+        } = lacking;
         let place = format!("table aqueduct.{relation}");
         match (is_there, migrates && facts.may_create_in_schema) {
             (true, _) => Finding::bad(

@@ -37,8 +37,7 @@ struct NameRow {
     name: String,
 }
 
-const NEIGHBOURS: &str =
-    "SELECT relname::text AS name FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident($1)) AND relkind IN ('r', 'p', 'v', 'f')";
+const NEIGHBOURS: &str = "SELECT relname::text AS name FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident($1)) AND relkind IN ('r', 'p', 'v', 'f')";
 
 #[derive(QueryableByName)]
 struct Facts {
@@ -112,7 +111,9 @@ fn try_table(session: &mut Session, spec: &TableSpec, place: &str) -> Result<Vec
     };
     let SchemaRow { name, username, .. } = &schema;
     if named.is_some() && !schema.may_use {
-        return bad(format!("{username} may not use schema {name}: GRANT USAGE ON SCHEMA {name} TO {username}"));
+        return bad(format!(
+            "{username} may not use schema {name}: GRANT USAGE ON SCHEMA {name} TO {username}"
+        ));
     }
     let Some(target) = Target::read(session, &spec.table.name)? else {
         return missing(session, spec, place, &schema).map(|found| vec![found]);
@@ -145,7 +146,12 @@ fn fit(session: &mut Session, spec: &TableSpec, place: &str) -> Finding {
 }
 
 fn missing(session: &mut Session, spec: &TableSpec, place: &str, schema: &SchemaRow) -> Result<Finding, StoreError> {
-    let SchemaRow { name, username, may_create, .. } = schema;
+    let SchemaRow {
+        name,
+        username,
+        may_create,
+        ..
+    } = schema;
     if spec.table.create {
         return Ok(if *may_create {
             Finding::note(place, "is not there yet; the first run creates it")
@@ -178,8 +184,10 @@ fn grants(facts: &Facts, spec: &TableSpec, target: &Target, place: &str, usernam
     lacking.retain(|(_, columns)| !columns.is_empty());
     let mut findings = Vec::new();
     if !lacking.is_empty() {
-        let sentences: Vec<_> =
-            lacking.iter().map(|(privilege, columns)| format!("{privilege} on {}", columns.join(", "))).collect();
+        let sentences: Vec<_> = lacking
+            .iter()
+            .map(|(privilege, columns)| format!("{privilege} on {}", columns.join(", ")))
+            .collect();
         let privileges: Vec<_> = lacking.iter().map(|(privilege, _)| *privilege).collect();
         findings.push(Finding::bad(
             place,

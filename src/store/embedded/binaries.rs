@@ -33,16 +33,20 @@ impl Binaries {
             there,
         };
         let fits = |found: Self, is_named: &str| match data {
-            Some(data) if found.major != data => {
-                Err(other(data, format!("the server {is_named} is PostgreSQL {}", found.major)))
-            }
+            Some(data) if found.major != data => Err(other(
+                data,
+                format!("the server {is_named} is PostgreSQL {}", found.major),
+            )),
             _ => Ok(found),
         };
         let fetched = || match data {
             // Said before anything is fetched.
             Some(data) if data != archive::MAJOR => Err(other(
                 data,
-                format!("this machine has no server of that version, and the one that can be fetched is PostgreSQL {}", archive::MAJOR),
+                format!(
+                    "this machine has no server of that version, and the one that can be fetched is PostgreSQL {}",
+                    archive::MAJOR
+                ),
             )),
             _ => archive::fetched(programs.mirror.as_ref(), home, log),
         };

@@ -41,7 +41,7 @@ pub enum EmbeddedError {
     },
     /// No server could be fetched.
     #[error(
-        "no PostgreSQL server is installed, and PostgreSQL {version} could not be fetched from {from}: {reason}; either \
+        "PostgreSQL {version} for the embedded server could not be fetched from {from}: {reason}; either \
          install a server, e.g. `apt-get install postgresql` or `dnf install postgresql-server`, or let this machine \
          download: through a proxy with HTTPS_PROXY, or from a mirror of the Maven repository with postgres.mirror \
          (AQUEDUCT__POSTGRES__MIRROR=https://…)"

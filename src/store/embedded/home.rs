@@ -100,7 +100,11 @@ impl Home {
 
     /// The major version that the data directory remembers; `None` = there are no data yet.
     pub fn major(&self) -> Option<u32> {
-        fs::read_to_string(self.data.join("PG_VERSION")).ok()?.trim().parse().ok()
+        fs::read_to_string(self.data.join("PG_VERSION"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     /// A command that runs as the server's user, within the base directory, untouched by the caller's `PG…` variables.

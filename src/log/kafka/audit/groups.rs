@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::{
-    Offset, TopicPartitionList,
-    consumer::Consumer,
-    error::KafkaError,
-    producer::Producer,
+    Offset, TopicPartitionList, consumer::Consumer, error::KafkaError, producer::Producer,
     types::RDKafkaErrorCode as Code,
 };
 use tokio::time::Instant;
@@ -39,8 +36,13 @@ impl Audit<'_> {
             return;
         }
         groups.push(format!("{}.ingest", spec.pipeline));
-        let described: Vec<(String, Option<Finding>)> =
-            groups.into_iter().map(|group| { let found = self.group(&group); (group, found) }).collect();
+        let described: Vec<(String, Option<Finding>)> = groups
+            .into_iter()
+            .map(|group| {
+                let found = self.group(&group);
+                (group, found)
+            })
+            .collect();
         // No shard's: `init_transactions` fences whoever bears the id.
         let id = format!("{}-check", spec.pipeline);
         let place = format!("transactions of {}", spec.pipeline);
@@ -60,7 +62,11 @@ impl Audit<'_> {
                 findings.push(Finding::fine(&place, "the brokers support them, and let us"));
                 for (group, found) in described {
                     let found = found.or_else(|| {
-                        let topic = if group.ends_with(".ingest") { are_there.get(1) } else { are_there.first() };
+                        let topic = if group.ends_with(".ingest") {
+                            are_there.get(1)
+                        } else {
+                            are_there.first()
+                        };
                         topic.and_then(|topic| self.joinable(&producer, &group, topic))
                     });
                     findings.extend(found);
@@ -85,7 +91,12 @@ impl Audit<'_> {
         match error::code(&problem) {
             Some(Code::GroupAuthorizationFailed) => Some(refused_group(group, Code::GroupAuthorizationFailed)),
             // The topic is not there, or may not be seen: said above.
-            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::TopicAuthorizationFailed) => None,
+            Some(
+                Code::UnknownTopicOrPartition
+                | Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::TopicAuthorizationFailed,
+            ) => None,
             _ => Some(finding(&place, &error::call("read the offsets of", group, problem))),
         }
     }
@@ -102,7 +113,9 @@ impl Audit<'_> {
             }
         });
         let begin = Instant::now();
-        while producer.abort_transaction(TRY).is_err_and(|problem| matches!(class(&problem), Class::SameCall))
+        while producer
+            .abort_transaction(TRY)
+            .is_err_and(|problem| matches!(class(&problem), Class::SameCall))
             && begin.elapsed() < LIMIT
         {
             wait::pause(&self.cancel, TRY / 2);
@@ -153,15 +166,21 @@ fn no_transactions(place: &str, id: &str, problem: KafkaError) -> Finding {
             place,
             &format!("let the transactional id {id} be used"),
             code,
-            &format!("--operation Write --operation Describe --transactional-id {prefix} --resource-pattern-type prefixed"),
+            &format!(
+                "--operation Write --operation Describe --transactional-id {prefix} --resource-pattern-type prefixed"
+            ),
         ),
         Some(code @ (Code::UnsupportedFeature | Code::UnsupportedVersion)) => Finding::bad(
             place,
-            format!("the brokers have no transactions ({code:?}): Kafka 0.11 or later is needed, and a version that is not throttled by inter.broker.protocol.version"),
+            format!(
+                "the brokers have no transactions ({code:?}): Kafka 0.11 or later is needed, and a version that is not throttled by inter.broker.protocol.version"
+            ),
         ),
         Some(code @ Code::InvalidTransactionTimeout) => Finding::bad(
             place,
-            format!("the brokers refuse transaction.timeout.ms ({code:?}): set it in [kafka.properties] to at most the brokers' transaction.max.timeout.ms"),
+            format!(
+                "the brokers refuse transaction.timeout.ms ({code:?}): set it in [kafka.properties] to at most the brokers' transaction.max.timeout.ms"
+            ),
         ),
         _ if matches!(class(&problem), Class::SameCall) => Finding::away(
             place,

@@ -107,7 +107,9 @@ fn finding(place: &str, error: &LogError) -> Finding {
 fn refused(place: &str, what: &str, code: Code, grant: &str) -> Finding {
     Finding::bad(
         place,
-        format!("the broker refuses to {what} ({code:?}): grant it, `kafka-acls --add --allow-principal User:… {grant}`"),
+        format!(
+            "the broker refuses to {what} ({code:?}): grant it, `kafka-acls --add --allow-principal User:… {grant}`"
+        ),
     )
 }
 

@@ -44,7 +44,10 @@ impl Audit<'_> {
             Err(problem) => {
                 findings.push(match code_of(&problem) {
                     Some(code) if is_refusal(code) => {
-                        let grant = format!("--operation Describe --operation Read --operation Write --topic {}", wanted.name);
+                        let grant = format!(
+                            "--operation Describe --operation Read --operation Write --topic {}",
+                            wanted.name
+                        );
                         refused(&place, "describe it", code, &grant)
                     }
                     _ => finding(&place, &problem),
@@ -66,14 +69,18 @@ impl Audit<'_> {
         if wanted.is_cursors && cleanup.trim() != "compact" {
             return Some(Finding::bad(
                 place,
-                format!("has cleanup.policy={cleanup}, under which Kafka deletes cursors; set it to `compact` with kafka-configs"),
+                format!(
+                    "has cleanup.policy={cleanup}, under which Kafka deletes cursors; set it to `compact` with kafka-configs"
+                ),
             ));
         }
         let loses = !wanted.is_cursors && cleanup.contains("compact");
         loses.then(|| {
             Finding::note(
                 place,
-                format!("has cleanup.policy={cleanup}: of records with the same key only the newest is sure to be loaded"),
+                format!(
+                    "has cleanup.policy={cleanup}: of records with the same key only the newest is sure to be loaded"
+                ),
             )
         })
     }
@@ -89,7 +96,11 @@ impl Audit<'_> {
         let options = limits::options().validate_only(true);
         let answer = wait::answer(&self.cancel, admin.create_topics([&topic], &options));
         let code = match answer {
-            Some(Ok(results)) => results.into_iter().next().and_then(|result| result.err()).map(|(_, code)| code),
+            Some(Ok(results)) => results
+                .into_iter()
+                .next()
+                .and_then(|result| result.err())
+                .map(|(_, code)| code),
             Some(Err(problem)) => return finding(place, &error::call("create topic", wanted.name, problem)),
             None => return Finding::away(place, "nobody answers"),
         };
@@ -97,7 +108,11 @@ impl Audit<'_> {
         let by_hand = format!(
             "`kafka-topics --create --topic {} --partitions {num_partitions} --replication-factor {replication}{}`",
             wanted.name,
-            if wanted.is_cursors { " --config cleanup.policy=compact" } else { "" }
+            if wanted.is_cursors {
+                " --config cleanup.policy=compact"
+            } else {
+                ""
+            }
         );
         match code {
             None => Finding::note(
@@ -159,7 +174,10 @@ impl Audit<'_> {
             if begin.elapsed() > FETCH_LIMIT {
                 break Some(Finding::away(
                     &place,
-                    format!("could not be read within {} s: has its partition 0 a leader?", FETCH_LIMIT.as_secs()),
+                    format!(
+                        "could not be read within {} s: has its partition 0 a leader?",
+                        FETCH_LIMIT.as_secs()
+                    ),
                 ));
             }
         };
@@ -193,7 +211,9 @@ fn as_configured(place: &str, wanted: &Wanted<'_>, found: &Description) -> Findi
 
 /// The code within an error of ours.
 pub(super) fn code_of(problem: &LogError) -> Option<Code> {
-    let LogError::Call { source, .. } = problem else { return None };
+    let LogError::Call { source, .. } = problem else {
+        return None;
+    };
     match source.downcast_ref::<KafkaError>() {
         Some(native) => error::code(native),
         None => source.downcast_ref::<error::Reported>().map(|reported| reported.code),

@@ -84,8 +84,9 @@ impl Audit<'_> {
         rand::rng().fill_bytes(&mut payload);
         let tally = &producer.context().side;
         tally.begin();
-        let record: BaseRecord<'_, [u8], [u8], usize> =
-            BaseRecord::with_opaque_to(topic, tally.sending(0)).partition(0).payload(&payload);
+        let record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(topic, tally.sending(0))
+            .partition(0)
+            .payload(&payload);
         if let Err((problem, _)) = producer.send(record) {
             return Err(error::call("send a record to", topic, problem));
         }
