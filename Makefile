@@ -19,7 +19,7 @@ KAFKA_PORT ?= 9092
 aqueduct = $(CARGO_TARGET_DIR)/$(if $(filter dev test,$(PROFILE)),debug,$(PROFILE))/aqueduct
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench kafka kafka-stop kafka-zookeeper build release fmt lint deny ci clean preflight
+.PHONY: help demo test test-zookeeper bench kafka kafka-stop kafka-zookeeper build release fmt lint deny ci clean preflight
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,7 +31,14 @@ test: ## All tests, on a real PostgreSQL and a real Kafka, which they start them
 	@scripts/preflight kafka
 # Before the tests, so that no test's time limit has to allow for a download.
 	@scripts/kafka jars
+	@scripts/kafka jars --zookeeper
 	cargo test --workspace $(CARGO_FLAGS) $(TEST_FLAGS)
+
+test-zookeeper: ## The tests that need a Kafka, on Kafka 3.9 with ZooKeeper
+	@scripts/preflight kafka
+	@scripts/kafka jars --zookeeper
+	AQUEDUCT_TEST_KAFKA=zookeeper cargo test --workspace $(CARGO_FLAGS) --test kafka_log_ingest --test kafka_log_load \
+		--test kafka_log_outage --test end_to_end $(TEST_FLAGS)
 
 # Its figures are those of PROFILE=measure unless told otherwise: what the dev profile does not optimise is most of the load path.
 bench: PROFILE := $(if $(filter file,$(origin PROFILE)),measure,$(PROFILE))

@@ -95,6 +95,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "daemon",
             "demo",
             "log",
+            "model",
             "service",
             "sql",
             "store",

@@ -191,6 +191,8 @@ pub struct SkipOffsets {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
 /// `aqueduct dead-letters`
 #[derive(Clone, Debug, ClapArgs)]
 pub struct DeadLetters {

@@ -32,7 +32,8 @@ fn apply(settings: &Settings, log: &Logger) -> Result<Vec<String>, BoxError> {
     let (url, _server) = match &settings.postgres.url {
         PostgresUrl::Url(url) => (url.clone(), None),
         PostgresUrl::Embedded => {
-            let server = EmbeddedPostgres::start(&settings.daemon.state_dir.join("postgres"), log)?;
+            let folder = settings.daemon.state_dir.join("postgres");
+            let server = EmbeddedPostgres::start_with(&folder, &settings.postgres.programs, log)?;
             (server.url(), Some(server))
         }
     };

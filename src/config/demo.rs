@@ -18,17 +18,28 @@ pub fn demo(
     postgres: Option<&str>,
     state_dir: &Path,
 ) -> Result<Settings, Vec<Problem>> {
-    let environment = Environment::of([
-        ("AQUEDUCT__DAEMON__STATE_DIR", state_dir.display().to_string()),
-        ("AQUEDUCT__DAEMON__HTTP", "127.0.0.1:0".to_owned()),
-        ("AQUEDUCT__KAFKA__BROKERS", kafka.unwrap_or("embedded").to_owned()),
-        ("AQUEDUCT__POSTGRES__URL", postgres.unwrap_or("embedded").to_owned()),
-        ("AQUEDUCT__PIPELINE__0__SOURCE__URL", simulator_url.to_owned()),
-        (
-            "AQUEDUCT__PIPELINE__0__SOURCE__PAGINATE__MAX_RECORDS",
-            num_records.to_string(),
+    let process = Environment::of_process();
+    let of_process = |name: &'static str| Some((name, process.get(name)?.to_owned()));
+    let environment = Environment::of(
+        [
+            ("AQUEDUCT__DAEMON__STATE_DIR", state_dir.display().to_string()),
+            ("AQUEDUCT__DAEMON__HTTP", "127.0.0.1:0".to_owned()),
+            ("AQUEDUCT__KAFKA__BROKERS", kafka.unwrap_or("embedded").to_owned()),
+            ("AQUEDUCT__POSTGRES__URL", postgres.unwrap_or("embedded").to_owned()),
+            ("AQUEDUCT__PIPELINE__0__SOURCE__URL", simulator_url.to_owned()),
+            (
+                "AQUEDUCT__PIPELINE__0__SOURCE__PAGINATE__MAX_RECORDS",
+                num_records.to_string(),
+            ),
+        ]
+        .into_iter()
+        // How the embedded server is had is the machine's affair, not the demo's.
+        .chain(
+            ["AQUEDUCT__POSTGRES__BINARIES", "AQUEDUCT__POSTGRES__MIRROR"]
+                .into_iter()
+                .filter_map(of_process),
         ),
-    ]);
+    );
     let Loaded { mut settings, .. } = parse(Path::new("config.toml"), SHIPPED, &environment).map_err(options)?;
     // Once more, as it is: a path need not be text.
     settings.daemon.state_dir = state_dir.to_owned();

@@ -35,6 +35,7 @@ pub use places::Places;
 pub use problem::Problem;
 pub use secrets::read_secret;
 use settings::Settings;
+pub(crate) use suggest::nearest;
 
 /// The configuration that the repository ships: the main job, and the manual of every key.
 pub const SHIPPED: &str = include_str!("../../config.toml");

@@ -111,6 +111,31 @@ pub struct Postgres {
     pub migrations: Option<PathBuf>,
     /// `synchronous_commit` of the load sessions. Off loses nothing: the log has the records, and the offsets go with the rows.
     pub synchronous_commit: bool,
+    /// Whose programs the embedded server is made of.
+    pub programs: PostgresPrograms,
+}
+
+/// `postgres.binaries` and `postgres.mirror`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PostgresPrograms {
+    /// Where they come from.
+    pub origin: ProgramOrigin,
+    /// A Maven repository to fetch them from; `None` = the public one.
+    pub mirror: Option<url::Url>,
+}
+
+/// `postgres.binaries`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ProgramOrigin {
+    /// The system's, or, where there are none, those of the Maven repository.
+    #[default]
+    Auto,
+    /// The system's.
+    System,
+    /// Those of the Maven repository.
+    Download,
+    /// Those in this directory.
+    Directory(PathBuf),
 }
 
 /// `postgres.url`

@@ -1,7 +1,7 @@
 //! "Did you mean".
 
 /// The candidate that a typing error away from `word` would be; `None` where nothing is near.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase().replace('-', "_");
     candidates
         .into_iter()

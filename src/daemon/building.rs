@@ -79,7 +79,8 @@ pub(super) async fn connect_info(
         PostgresUrl::Url(url) => Ok((Arc::new(ConnectInfo::new(url.clone(), synchronous_commit)), None)),
         PostgresUrl::Embedded => {
             let (folder, log) = (settings.daemon.state_dir.join("postgres"), log.clone());
-            let start = move || EmbeddedPostgres::start(&folder, &log);
+            let programs = settings.postgres.programs.clone();
+            let start = move || EmbeddedPostgres::start_with(&folder, &programs, &log);
             let server = tokio::task::spawn_blocking(start)
                 .await
                 .map_err(|error| error.into())

@@ -1,6 +1,6 @@
 //! Replays dead letters: through the SQL as it is now, into the tables by the way that every record takes.
 //!
-//! It needs no daemon and disturbs none: neither fence nor offset is touched (docs/decisions/0012-replay-of-dead-letters.md).
+//! It needs no daemon and disturbs none: neither fence nor offset is touched (docs/decisions/0010-replay-of-dead-letters.md).
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,6 +1,7 @@
 //! What flows: pages, records, positions, batches, verdicts. No input or output, no actors.
 
 mod cursor;
+mod finding;
 mod ledger;
 mod lost_range;
 mod page;
@@ -10,6 +11,7 @@ mod rejected;
 mod verdict;
 
 pub use cursor::{CursorRecord, ShardId};
+pub use finding::{Finding, Health};
 pub use ledger::{Ledger, RecordCounts, RowCounts, UncountedSkips};
 pub use lost_range::{Loss, LostRange};
 pub use page::{IngestReject, Page, PageRecord};

@@ -3,6 +3,7 @@
 //! Invariant: rows, dead letters, counts and `next_offset` are committed together or not at all. Everything here that
 //! moves an offset therefore takes a [`Session`] and works inside the caller's transaction.
 
+pub mod audit;
 mod connect_info;
 pub mod dead_letters;
 pub mod embedded;

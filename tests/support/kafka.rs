@@ -1,4 +1,6 @@
 //! A real Apache Kafka for tests: one a test binary, or the one that `AQUEDUCT_TEST_KAFKA=host:port` names.
+//!
+//! `AQUEDUCT_TEST_KAFKA=zookeeper` makes every broker one of Kafka 3.9 with ZooKeeper: `make test-zookeeper`.
 
 #![allow(
     dead_code,
@@ -28,6 +30,9 @@ const FAST: [&str; 2] = [
     "transaction.abort.timed.out.transaction.cleanup.interval.ms=1000",
 ];
 
+/// The value of `AQUEDUCT_TEST_KAFKA` that asks for Kafka 3.9.
+const ZOOKEEPER: &str = "zookeeper";
+
 /// Runs the broker, and removes its folder when it has ended: also when this process was killed, because then its end of
 /// the pipe is closed, which ends `scripts/kafka run`.
 const RUN: &str = r#"script=$1 dir=$2 keep=$3; shift 3; "$script" run --dir "$dir" --port auto --until-stdin-closes "$@"
@@ -42,6 +47,7 @@ pub struct TestKafka {
 
 struct Own {
     dir: PathBuf,
+    zookeeper: bool,
     settings: Vec<String>,
     child: Option<Child>,
 }
@@ -51,7 +57,7 @@ impl TestKafka {
     pub fn shared() -> &'static TestKafka {
         static SHARED: OnceLock<TestKafka> = OnceLock::new();
         SHARED.get_or_init(|| match std::env::var("AQUEDUCT_TEST_KAFKA") {
-            Ok(address) if !address.is_empty() => TestKafka { address, own: None },
+            Ok(address) if !address.is_empty() && address != ZOOKEEPER => TestKafka { address, own: None },
             _ => TestKafka::private(),
         })
     }
@@ -63,6 +69,23 @@ impl TestKafka {
 
     /// The same, with broker settings of its own (`KEY=VALUE`).
     pub fn private_with(settings: &[&str]) -> TestKafka {
+        Self::started(
+            settings,
+            std::env::var("AQUEDUCT_TEST_KAFKA").is_ok_and(|kind| kind == ZOOKEEPER),
+        )
+    }
+
+    /// A broker of Kafka 3.9 with ZooKeeper, whatever the others are.
+    pub fn zookeeper() -> TestKafka {
+        Self::started(&[], true)
+    }
+
+    /// A broker of Kafka 4 with KRaft and settings of its own, whatever the others are.
+    pub fn kraft_with(settings: &[&str]) -> TestKafka {
+        Self::started(settings, false)
+    }
+
+    fn started(settings: &[&str], zookeeper: bool) -> TestKafka {
         let dir = tempfile::Builder::new()
             .prefix("aqueduct-kafka-")
             .tempdir()
@@ -71,6 +94,7 @@ impl TestKafka {
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let mut own = Own {
             dir,
+            zookeeper,
             settings,
             child: None,
         };
@@ -145,6 +169,9 @@ impl Own {
             .arg(self.dir.with_extension("keep"));
         for setting in FAST.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.args(["--set", setting]);
+        }
+        if self.zookeeper {
+            command.arg("--zookeeper");
         }
         // A process group of its own: ^C ends the tests, and the closed pipe then ends the broker in order.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);

@@ -13,7 +13,7 @@
 //! | `trial` | `check --live` |
 //!
 //! Invariant: records that a state follows are committed with that state, so a run that begins there repeats none of
-//! them; records that no state follows wait, as far as a page holds (docs/decisions/0014-exec-sources.md).
+//! them; records that no state follows wait, as far as a page holds (docs/decisions/0011-exec-sources.md).
 
 mod assembly;
 mod child;

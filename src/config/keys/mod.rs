@@ -65,6 +65,8 @@ pub enum Kind {
     Brokers,
     /// `"embedded"` or `postgres://…`; never quoted.
     PostgresUrl,
+    /// `"auto"`, `"system"`, `"download"` or a directory; relative to the config file's directory.
+    Programs,
     /// `http://…` or `https://…`; never quoted.
     HttpUrl,
     /// A JSONPath (RFC 9535).
@@ -111,6 +113,7 @@ impl Kind {
             Self::Address => "an address in quotes like \"127.0.0.1:8900\"".to_owned(),
             Self::Brokers => "\"embedded\" or \"host:9092,host:9092\"".to_owned(),
             Self::PostgresUrl => "\"embedded\" or \"postgres://user@host/database\"".to_owned(),
+            Self::Programs => "\"auto\", \"system\", \"download\" or a path in quotes".to_owned(),
             Self::HttpUrl => "an address in quotes like \"https://host/path\"".to_owned(),
             Self::Texts => "a list of texts like [\"uuid\"]".to_owned(),
             Self::Map => "a table of texts, numbers, true or false".to_owned(),

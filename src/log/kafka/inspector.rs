@@ -1,8 +1,12 @@
 //! Answers questions about a pipeline's topics, with one client that is kept.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use rdkafka::consumer::Consumer;
+use tokio::time::Instant;
 
 use super::{
     client::{Clients, Observer, lock},
@@ -13,8 +17,11 @@ use super::{
 };
 use crate::{
     log::{Bounds, Cancel, Inspector, LogError, TopicSpec},
-    model::{CursorRecord, ShardId, TopicId},
+    model::{CursorRecord, ShardId, TopicId, Verdict},
 };
+
+/// How long a topic may be unknown before it is gone: under ZooKeeper a broker serves before it has heard of any topic.
+const MISSED_LIMIT: Duration = Duration::from_secs(5);
 
 /// See [`Inspector`]. Outages are errors with the verdict `Retry`, after 5 s.
 ///
@@ -27,6 +34,8 @@ pub(super) struct KafkaInspector {
     observer: Mutex<Option<Arc<Observer>>>,
     /// The observer reads one cursor at a time.
     reading: Mutex<()>,
+    /// Since when the brokers have not known the topic.
+    missed_since: Mutex<Option<Instant>>,
 }
 
 impl KafkaInspector {
@@ -37,6 +46,7 @@ impl KafkaInspector {
             spec: spec.clone(),
             observer,
             reading: Mutex::new(()),
+            missed_since: Mutex::new(None),
         })
     }
 
@@ -59,9 +69,22 @@ impl KafkaInspector {
         // Not while a cursor is read: the reader would miss its records.
         let is_free = self.reading.try_lock();
         let found = describe(&observer, &self.spec.topic, is_free.is_ok(), &Cancel::new())?;
-        found.ok_or_else(|| LogError::Gone {
-            topic: self.spec.topic.to_string(),
-        })
+        let mut missed_since = lock(&self.missed_since);
+        match found {
+            Some(found) => {
+                *missed_since = None;
+                Ok(found)
+            }
+            None if missed_since.get_or_insert_with(Instant::now).elapsed() < MISSED_LIMIT => Err(LogError::Call {
+                operation: "describe topic",
+                place: self.spec.topic.to_string(),
+                verdict: Verdict::Retry,
+                source: "the brokers do not know it; one that has just started may not yet".into(),
+            }),
+            None => Err(LogError::Gone {
+                topic: self.spec.topic.to_string(),
+            }),
+        }
     }
 }
 

@@ -9,8 +9,12 @@ use std::sync::Arc;
 use slog::{Logger, o};
 
 use super::{Cancel, IngestMember, Inspector, LoadMember, Log, LogError, Ownership, ShardWriter, TopicSpec, Waker};
-use crate::{config::settings::Secret, model::ShardId};
+use crate::{
+    config::settings::Secret,
+    model::{Finding, ShardId},
+};
 
+mod audit;
 mod class;
 mod client;
 mod close;
@@ -71,6 +75,12 @@ impl KafkaLog {
             limits: Limits::default(),
             failpoint: None,
         })
+    }
+
+    /// Tries everything that a pipeline will need of the cluster: topics, grants, groups, transactions. Appends nothing and
+    /// fences nobody. Blocks, up to half a minute.
+    pub fn audit(&self, spec: &TopicSpec) -> Vec<Finding> {
+        audit::audit(&self.clients, spec)
     }
 
     /// Lets a test stop writers dead between the steps of a transaction.

@@ -176,6 +176,11 @@ impl Preparation<'_> {
             Code::PolicyViolation => mismatch(
                 "cannot be created: the cluster's policy forbids it; create it by hand and start again".to_owned(),
             ),
+            // Under ZooKeeper: its session has just run out, and it makes a new one.
+            Code::Unknown => {
+                let reason = "the controller had an error of its own";
+                error::reported(operation, wanted.name, Code::BrokerNotAvailable, reason)
+            }
             code => error::reported(operation, wanted.name, code, "the controller refused it"),
         }
     }

@@ -9,6 +9,7 @@ use rdkafka::{
     types::RDKafkaErrorCode as Code,
 };
 use slog::{Logger, info};
+use tokio::time::Instant;
 
 use super::{
     Failpoint, Step,
@@ -29,6 +30,11 @@ pub(super) const OPERATION: &str = "commit transaction";
 
 /// How long a full send queue, or reports, are waited for before cancel and ownership are looked at again.
 const GLANCE: Duration = Duration::from_millis(50);
+
+/// How long reports are waited for at all. The coordinator has ended the transaction by then (`transaction.timeout.ms`, 60 s),
+/// and librdkafka was seen to report nothing any more after a broker under ZooKeeper had been killed: it served again before it
+/// knew the topic.
+const REPORTS_LIMIT: Duration = Duration::from_secs(90);
 
 /// How often an abort is tried when the caller wants to be gone: well below a second.
 const HASTY_TRIES: usize = 3;
@@ -225,7 +231,12 @@ impl Transaction<'_> {
     }
 
     fn await_reports(&self) -> Result<(), Obstacle> {
+        let begin = Instant::now();
         loop {
+            if begin.elapsed() > REPORTS_LIMIT {
+                info!(self.log, "no report of a record: the client is given up"; "waited_s" => REPORTS_LIMIT.as_secs());
+                return Err(Obstacle::Spent(self.place.lost()));
+            }
             match self.producer.context().side.wait(GLANCE) {
                 Progress::Acknowledged => return Ok(()),
                 Progress::Failed(failure) => return Err(self.undelivered(failure)),

@@ -1,4 +1,4 @@
-//! Finds the system's own PostgreSQL server.
+//! Finds the system's own PostgreSQL server, or has one fetched.
 
 use std::{
     ffi::OsStr,
@@ -6,7 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::EmbeddedError;
+use slog::Logger;
+
+use super::{EmbeddedError, archive, home::Home};
+use crate::config::settings::{PostgresPrograms, ProgramOrigin};
 
 /// The oldest version that has all that is used.
 const OLDEST: u32 = 13;
@@ -21,6 +24,43 @@ pub struct Binaries {
 }
 
 impl Binaries {
+    /// Finds the programs that the configuration asks for, and that fit the data that are there.
+    pub(super) fn choose(programs: &PostgresPrograms, home: &Home, log: &Logger) -> Result<Self, EmbeddedError> {
+        let data = home.major();
+        let other = |data: u32, there: String| EmbeddedError::OtherMajor {
+            dir: home.data.clone(),
+            data,
+            there,
+        };
+        let fits = |found: Self, is_named: &str| match data {
+            Some(data) if found.major != data => Err(other(
+                data,
+                format!("the server {is_named} is PostgreSQL {}", found.major),
+            )),
+            _ => Ok(found),
+        };
+        let fetched = || match data {
+            // Said before anything is fetched.
+            Some(data) if data != archive::MAJOR => Err(other(
+                data,
+                format!(
+                    "this machine has no server of that version, and the one that can be fetched is PostgreSQL {}",
+                    archive::MAJOR
+                ),
+            )),
+            _ => archive::fetched(programs.mirror.as_ref(), home, log),
+        };
+        match &programs.origin {
+            ProgramOrigin::Directory(dir) => {
+                let found = Self::at(dir.clone()).ok_or_else(|| EmbeddedError::NotAServer { dir: dir.clone() })?;
+                fits(found, "that postgres.binaries names")
+            }
+            ProgramOrigin::System => Self::find(data),
+            ProgramOrigin::Download => fetched(),
+            ProgramOrigin::Auto => Self::find(data).or_else(|_| fetched()),
+        }
+    }
+
     /// Finds the newest server on this machine, or, for a data directory that is there already, the one of its version.
     pub fn find(major: Option<u32>) -> Result<Self, EmbeddedError> {
         let fits = |found: &Self| major.map_or(found.major >= OLDEST, |major| found.major == major);
@@ -34,7 +74,7 @@ impl Binaries {
         })
     }
 
-    fn at(dir: PathBuf) -> Option<Self> {
+    pub(super) fn at(dir: PathBuf) -> Option<Self> {
         let is_program = |name: &str| dir.join(name).is_file();
         if !is_program("postgres") || !is_program("initdb") {
             return None;

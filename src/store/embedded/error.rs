@@ -8,11 +8,86 @@ pub enum EmbeddedError {
     /// There is no server to start on this machine.
     #[error(
         "no PostgreSQL {wanted} server was found (looked for postgres and initdb in PATH, pg_config --bindir and the usual \
-         places): install it, e.g. `apt-get install postgresql` or `dnf install postgresql-server`, or give postgres.url"
+         places): install it, e.g. `apt-get install postgresql` or `dnf install postgresql-server`, let it be fetched with \
+         postgres.binaries = \"auto\", or give postgres.url"
     )]
     NoBinaries {
         /// `13 or later`, or the version of the data directory.
         wanted: String,
+    },
+    /// The named directory holds no server.
+    #[error(
+        "postgres.binaries names {}, which holds no postgres and initdb that run: name the directory that does, or write \
+         \"auto\"",
+        dir.display()
+    )]
+    NotAServer {
+        /// Which.
+        dir: PathBuf,
+    },
+    /// The data are of another major version than the programs.
+    #[error(
+        "the data in {} are PostgreSQL {data}'s, and {there}: install PostgreSQL {data} (e.g. `apt-get install postgresql-{data}`), \
+         or move that directory away to begin with empty tables; records that the log still has are then loaded again",
+        dir.display()
+    )]
+    OtherMajor {
+        /// The data directory.
+        dir: PathBuf,
+        /// Its major version.
+        data: u32,
+        /// What there is instead, as half a sentence.
+        there: String,
+    },
+    /// No server could be fetched.
+    #[error(
+        "PostgreSQL {version} for the embedded server could not be fetched from {from}: {reason}; either \
+         install a server, e.g. `apt-get install postgresql` or `dnf install postgresql-server`, or let this machine \
+         download: through a proxy with HTTPS_PROXY, or from a mirror of the Maven repository with postgres.mirror \
+         (AQUEDUCT__POSTGRES__MIRROR=https://…)"
+    )]
+    Fetch {
+        /// The version that was asked for.
+        version: &'static str,
+        /// `the public Maven repository` or the mirror's address.
+        from: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// What was fetched is not what this version of aqueduct was tested with.
+    #[error(
+        "the archive of PostgreSQL {version} for {platform} from {from} has the SHA-512 {found} and should have {wanted}: \
+         it is damaged or forged; nothing was unpacked"
+    )]
+    Forged {
+        #[allow(missing_docs)]
+        version: &'static str,
+        #[allow(missing_docs)]
+        platform: String,
+        /// `the public Maven repository` or the mirror's address.
+        from: String,
+        /// The first digits of the digest that it has.
+        found: String,
+        /// The first digits of the digest that it should have.
+        wanted: String,
+    },
+    /// The archive could not be unpacked.
+    #[error("unpack PostgreSQL into {}: {reason}", dir.display())]
+    Unpack {
+        /// Where to.
+        dir: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The fetched programs do not run here.
+    #[error(
+        "the fetched PostgreSQL in {} does not run on this machine (its programs want glibc, libstdc++ and libgcc): install a \
+         server, e.g. `apt-get install postgresql` or `apk add postgresql`",
+        dir.display()
+    )]
+    DoesNotRun {
+        /// Where it is.
+        dir: PathBuf,
     },
     /// PostgreSQL refuses to run as root, and there is nobody else to run it as.
     #[error(

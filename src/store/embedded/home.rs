@@ -93,6 +93,20 @@ impl Home {
         }
     }
 
+    /// Whether the server's user may get into a directory.
+    pub fn is_open_to_server(&self, dir: &Path) -> bool {
+        self.run_as.is_none_or(|(uid, gid)| can_reach(dir, uid, gid))
+    }
+
+    /// The major version that the data directory remembers; `None` = there are no data yet.
+    pub fn major(&self) -> Option<u32> {
+        fs::read_to_string(self.data.join("PG_VERSION"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+
     /// A command that runs as the server's user, within the base directory, untouched by the caller's `PG…` variables.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);

@@ -1,10 +1,12 @@
-//! A PostgreSQL server of our own, for the first step of the ladder: the system's programs, a private directory, a unix
-//! socket.
+//! A PostgreSQL server of our own, for the first step of the ladder: the system's programs, or fetched ones, a private
+//! directory, a unix socket.
 //!
 //! It is a real server, and what is committed survives. It runs in a process group of its own, so that Ctrl-C reaches the
 //! daemon alone and the daemon can drain; a daemon that is killed leaves it running, and the next one takes it over.
 
+mod archive;
 mod binaries;
+mod cache;
 mod error;
 mod home;
 mod server;
@@ -21,7 +23,7 @@ pub use error::EmbeddedError;
 pub use server::Server;
 use slog::{Logger, error, info};
 
-use crate::config::settings::Secret;
+use crate::config::settings::{PostgresPrograms, Secret};
 
 /// How often the keeper looks after the server.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -42,7 +44,12 @@ enum Order {
 impl EmbeddedPostgres {
     /// Starts the server of `state_dir` and keeps it running. Blocks until it answers.
     pub fn start(state_dir: &Path, log: &Logger) -> Result<Self, EmbeddedError> {
-        let server = Server::start(state_dir, log, &[])?;
+        Self::start_with(state_dir, &PostgresPrograms::default(), log)
+    }
+
+    /// The same, with the programs that the configuration asks for. Fetching them may take minutes, once.
+    pub fn start_with(state_dir: &Path, programs: &PostgresPrograms, log: &Logger) -> Result<Self, EmbeddedError> {
+        let server = Server::start_with(state_dir, programs, log, &[])?;
         let (url, psql_line) = (server.url(), server.psql_line());
         let base_dir = server.base_dir().to_owned();
         let (orders, inbox) = mpsc::channel();

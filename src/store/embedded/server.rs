@@ -20,7 +20,7 @@ use super::{
     Binaries, EmbeddedError,
     home::{Home, within},
 };
-use crate::config::settings::Secret;
+use crate::config::settings::{PostgresPrograms, Secret};
 
 /// How long a server may take to answer: recovery after a crash included.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -76,8 +76,18 @@ impl Server {
     /// Starts the server of `state_dir`, with an empty database at the first time; `settings` come on top of ours. A server
     /// that still runs there, left by an earlier life, is taken over as it is. Blocks until it answers, at most 2 minutes.
     pub fn start(state_dir: &Path, log: &Logger, settings: &[(&str, &str)]) -> Result<Self, EmbeddedError> {
+        Self::start_with(state_dir, &PostgresPrograms::default(), log, settings)
+    }
+
+    /// The same, with the programs that the configuration asks for.
+    pub fn start_with(
+        state_dir: &Path,
+        programs: &PostgresPrograms,
+        log: &Logger,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, EmbeddedError> {
         let home = Home::prepare(state_dir)?;
-        let binaries = Binaries::find(major_of(&home.data))?;
+        let binaries = Binaries::choose(programs, &home, log)?;
         let settings = settings
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -116,10 +126,12 @@ impl Server {
     pub fn psql_line(&self) -> String {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let in_path = std::env::split_paths(&path).any(|dir| dir.join("psql").is_file());
-        let psql = if in_path {
+        let beside = self.binaries.dir.join("psql");
+        // The archives of the Maven repository hold the server alone.
+        let psql = if in_path || !beside.is_file() {
             String::from("psql")
         } else {
-            shell_word(&self.binaries.dir.join("psql"))
+            shell_word(&beside)
         };
         format!("{psql} -h {} -U {USER} {DATABASE}", shell_word(&self.home.socket))
     }
@@ -369,11 +381,6 @@ fn url_at(home: &Home, database: &str) -> String {
         "postgres:///{database}?host={}&port=5432&user={USER}",
         socket.replace('+', "%20")
     )
-}
-
-/// The major version of a data directory.
-fn major_of(data: &Path) -> Option<u32> {
-    fs::read_to_string(data.join("PG_VERSION")).ok()?.trim().parse().ok()
 }
 
 fn is_alive(pid: i32) -> bool {
