@@ -50,6 +50,15 @@ impl Request {
 }
 
 impl Source {
+    /// The same source, with the same connections and rate, that tells its news to another logger.
+    pub fn logging_to(&self, log: &slog::Logger) -> Self {
+        match self {
+            Self::Http(http) => Self::Http(http.logging_to(log)),
+            // A program's lines carry the pipeline and its pid.
+            Self::Exec(exec) => Self::Exec(exec.clone()),
+        }
+    }
+
     /// The shards of the source, by number.
     pub fn shards(&self) -> Vec<ShardId> {
         match self {

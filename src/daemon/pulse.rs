@@ -168,6 +168,8 @@ impl Pulse {
             records: found.records,
             pending,
             tables: found.tables.clone(),
+            // Skips are the probe's to count: `status` has them.
+            ..Ledger::default()
         })
     }
 

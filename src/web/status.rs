@@ -88,7 +88,12 @@ impl PipelineStatus {
             Ok(report) => (Some(report), None),
             Err(reason) => (None, Some(reason)),
         };
-        let known = || live.partitions.values().filter_map(|gauge| gauge.lost.clone()).collect();
+        let known = || {
+            live.partitions
+                .values()
+                .filter_map(|gauge| gauge.lost.clone())
+                .collect()
+        };
         let (ledger, gap, partitions, lost, source_at_end) = match report {
             Some(report) => (
                 Some(report.ledger),

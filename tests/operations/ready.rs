@@ -34,7 +34,7 @@ fn readyz_is_false_while_postgresql_kafka_or_the_api_is_away_and_true_again_afte
     let proxy = Proxy::to_unix(socket(&url));
     let name = unique("ready");
     let pipeline = PipelineText::users(&name, &simulator.url(), 50, 2);
-    let job = Job::alone(database, &Brokers::Kafka(kafka.address().to_owned()), &[pipeline]);
+    let job = Job::new(database, &Brokers::Kafka(kafka.address().to_owned()), &[pipeline]);
     let through_proxy = format!(
         "url = \"postgres://postgres@127.0.0.1:{}/{}\"",
         proxy.port(),

@@ -48,7 +48,7 @@ impl Fetcher {
     /// A fetcher that asks these producers for shards.
     pub fn new(life: Life, mut settings: FetcherSettings, producers: Vec<Lender>) -> Self {
         // What is said of a fetch names the actor and its life.
-        settings.source = Arc::new(settings.source.logging_to(life.log()));
+        settings.source = settings.source.logging_to(life.log());
         Self {
             life,
             settings,

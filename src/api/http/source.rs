@@ -128,7 +128,7 @@ impl HttpSource {
             let (grant, error) = match inner.fetch_once(&question, request).await {
                 Ok((fetched, missing)) => {
                     report(Attempt::Done { attempts: number });
-                    narrate::end(&inner.log, shard, request, &fetched, missing);
+                    narrate::end(&self.log, shard, request, &fetched, missing);
                     return Ok(fetched);
                 }
                 Err(error) => error,
@@ -144,7 +144,7 @@ impl HttpSource {
             };
             repeats.number = number.saturating_add(1);
             if pause.is_zero() {
-                narrate::renewed(&inner.log, shard);
+                narrate::renewed(&self.log, shard);
                 continue;
             }
             let since = repeats.since.unwrap_or_else(Instant::now);

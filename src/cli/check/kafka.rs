@@ -20,6 +20,7 @@ pub(super) fn audit(settings: &Settings, pipeline: &Pipeline, log: &Logger) -> V
     };
     let shards = match &pipeline.source {
         Source::Http(source) => crate::api::shards(&source.shards),
+        Source::Exec(source) => crate::api::shards(&source.shards),
         Source::None => Vec::new(),
     };
     let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);

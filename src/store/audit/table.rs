@@ -12,7 +12,7 @@ use crate::{
     sql::LINEAGE,
     store::{
         Session, StoreError,
-        load::{Loader, TableSpec, Target},
+        load::{Loader, TableSpec, Target, creation},
     },
 };
 
@@ -154,7 +154,8 @@ fn missing(session: &mut Session, spec: &TableSpec, place: &str, schema: &Schema
     } = schema;
     if spec.table.create {
         return Ok(if *may_create {
-            Finding::note(place, "is not there yet; the first run creates it")
+            let statement = creation(session, &spec.table, &spec.schema)?;
+            Finding::note(place, format!("is not there yet; the first batch runs {statement}"))
         } else {
             Finding::bad(
                 place,

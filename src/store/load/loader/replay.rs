@@ -87,6 +87,7 @@ impl Loader {
             rows,
             counts: vec![RowCounts::default(); rows.len()],
             staged: vec![false; rows.len()],
+            gears: &mut self.gears,
             num_attempts: &mut self.num_attempts,
             max_dead: usize::MAX,
             dead,
