@@ -132,7 +132,7 @@ fn a_text_is_taken_as_postgresql_takes_it_or_not_at_all() {
     // That a sign may stand before the P, as other programs write it, is ours.
     let oracle = "CREATE FUNCTION reads(type_name text, value text) RETURNS text LANGUAGE plpgsql AS 'DECLARE answer text; \
                   BEGIN IF type_name = ''interval'' AND value ~ ''^[-+]P'' THEN \
-                  EXECUTE format(''SELECT (%L::interval * %s)::text'', substr(value, 2), left(value, 1) || ''1'') INTO answer; \
+                  EXECUTE format(''SELECT (%s %L::interval)::text'', rtrim(left(value, 1), ''+''), substr(value, 2)) INTO answer; \
                   ELSE EXECUTE format(''SELECT %L::%s::text'', value, type_name) INTO answer; END IF; RETURN answer; \
                   EXCEPTION WHEN OTHERS THEN RETURN ''refused''; END'";
     let ddl = format!("{}; {oracle}", ddl.join("; "));

@@ -41,13 +41,17 @@ pub(crate) fn timestamp(text: &[u8], without_zone: bool) -> Result<i64, NoTime> 
     };
     let hours = two(*h1, *h2).filter(|&hours| hours < 24).ok_or(NoTime::Form)?;
     let minutes = two(*m1, *m2).filter(|&minutes| minutes < 60).ok_or(NoTime::Form)?;
-    let (seconds, rest) = match rest {
-        [b':', s1, s2, rest @ ..] => (two(*s1, *s2).filter(|&seconds| seconds < 60).ok_or(NoTime::Form)?, rest),
-        rest => (0, rest),
-    };
-    let (micros, rest) = match rest {
-        [b'.', rest @ ..] => fraction(rest)?,
-        rest => (0, rest),
+    // Without seconds a point would make them of the minutes.
+    let (seconds, micros, rest) = match rest {
+        [b':', s1, s2, rest @ ..] => {
+            let seconds = two(*s1, *s2).filter(|&seconds| seconds < 60).ok_or(NoTime::Form)?;
+            let (micros, rest) = match rest {
+                [b'.', rest @ ..] => fraction(rest)?,
+                rest => (0, rest),
+            };
+            (seconds, micros, rest)
+        }
+        rest => (0, 0, rest),
     };
     let offset = zone(rest)?;
     if without_zone && offset.is_some() {
@@ -128,6 +132,7 @@ mod tests {
             "1994-12-31T20:60:00Z",
             "1994-12-31T20:12:60Z",
             "1994-12-31T20:12:33.Z",
+            "1994-12-31T20:12.5",
             "1994-12-31T20:12:33X",
             "1994-12-31T20:12:33+2",
             "1994-12-31T20:12:33 Europe/Paris",

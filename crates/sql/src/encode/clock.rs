@@ -116,13 +116,17 @@ pub(super) fn below_hours(text: &[u8]) -> Result<(i64, &[u8]), NoTime> {
         return Err(NoTime::Form);
     };
     let minutes = two(*m1, *m2).filter(|&minutes| minutes < 60).ok_or(NoTime::Form)?;
-    let (seconds, rest) = match rest {
-        [b':', s1, s2, rest @ ..] => (two(*s1, *s2).filter(|&seconds| seconds < 60).ok_or(NoTime::Form)?, rest),
-        rest => (0, rest),
-    };
-    let (micros, rest) = match rest {
-        [b'.', rest @ ..] => fraction(rest)?,
-        rest => (0, rest),
+    // Without seconds a point would make them of the minutes.
+    let (seconds, micros, rest) = match rest {
+        [b':', s1, s2, rest @ ..] => {
+            let seconds = two(*s1, *s2).filter(|&seconds| seconds < 60).ok_or(NoTime::Form)?;
+            let (micros, rest) = match rest {
+                [b'.', rest @ ..] => fraction(rest)?,
+                rest => (0, rest),
+            };
+            (seconds, micros, rest)
+        }
+        rest => (0, 0, rest),
     };
     Ok((i64::from(minutes * 60 + seconds) * SECOND_MICROS + micros, rest))
 }
@@ -161,5 +165,10 @@ mod tests {
             assert_eq!(clock(text.as_bytes()), Err(NoTime::Form), "{text}");
         }
         assert_eq!(clock(b"12:00:00.0000001"), Err(NoTime::Fraction));
+        assert_eq!(
+            clock(b"12:30.5"),
+            Ok((45_000_000_000, &b".5"[..])),
+            "the caller wants no rest"
+        );
     }
 }

@@ -116,7 +116,8 @@ fn number(text: &str) -> Result<(Number<'_>, &str), Bad> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let (whole, rest) = unsigned.split_at(digits(unsigned));
     let (fraction, rest) = match rest.strip_prefix('.') {
-        Some(rest) => rest.split_at(digits(rest)),
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => rest.split_at(digits(rest)),
+        Some(_) => return Err(Bad::Form),
         None => ("", rest),
     };
     if whole.is_empty() {
@@ -176,12 +177,20 @@ fn words(text: &str) -> Result<Sum, Bad> {
         None => (text, false),
     };
     let mut sum = Sum::default();
+    let mut seen = 0_u32;
+    // Each unit at most once, as in PostgreSQL.
+    let mut take = |units: u32| {
+        let fresh = seen & units == 0;
+        seen |= units;
+        if fresh { Ok(()) } else { Err(Bad::Form) }
+    };
     let mut words = text.split_ascii_whitespace().peekable();
     if words.peek().is_none() {
         return Err(Bad::Form);
     }
     while let Some(word) = words.next() {
         if word.contains(':') {
+            take(HOURS_AND_BELOW)?;
             sum.add(time_of_day(word)?, Unit::Micros(1))?;
             continue;
         }
@@ -191,7 +200,10 @@ fn words(text: &str) -> Result<Sum, Bad> {
         } else {
             attached
         };
-        sum.add(value, unit(name)?)?;
+        let (place, unit) = unit(name)?;
+        let below = if value.fraction.is_empty() { 0 } else { (1 << place) - 1 };
+        take(1 << place | below)?;
+        sum.add(value, unit)?;
     }
     if ago {
         sum.months = -sum.months;
@@ -240,10 +252,17 @@ const UNITS: [(&[&str], Unit); 11] = [
     (&["century", "centuries"], Unit::Months(1_200)),
 ];
 
-fn unit(name: &str) -> Result<Unit, Bad> {
+/// The first places of [`UNITS`].
+const HOURS_AND_BELOW: u32 = 0b1_1111;
+
+/// The unit and its place in [`UNITS`].
+fn unit(name: &str) -> Result<(usize, Unit), Bad> {
     let is_name = |known: &&str| known.eq_ignore_ascii_case(name);
-    let found = UNITS.iter().find(|(names, _)| names.iter().any(is_name));
-    found.map(|(_, unit)| *unit).ok_or(Bad::Form)
+    let place = UNITS
+        .iter()
+        .position(|(names, _)| names.iter().any(is_name))
+        .ok_or(Bad::Form)?;
+    Ok((place, UNITS[place].1))
 }
 
 #[cfg(test)]
@@ -298,6 +317,10 @@ mod tests {
             "01:60:00",
             "1:2",
             "--1 day",
+            "1. mon",
+            "1 day 1 day",
+            "1 hour 02:00",
+            "12:30.5",
             "1..5 hours",
             "P1Y2M3DT4H5M6.789S x",
             "é",
