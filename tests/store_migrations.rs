@@ -87,25 +87,32 @@ fn daemons_that_start_at_the_same_moment_migrate_once() {
 fn the_users_own_diesel_migrations_are_left_alone_and_run_beside_ours() {
     let database = TestDatabase::empty();
     // As a database looks that diesel's own command line has managed for years, with a version like ours.
-    let ours = &our_migrations()[0];
-    let version = ours.split('_').next().unwrap().replace('-', "");
+    let ours = our_migrations();
+    let versions: Vec<String> = ours
+        .iter()
+        .map(|name| name.split('_').next().unwrap().replace('-', ""))
+        .collect();
+    let version = &versions[0];
     database.execute(&format!(
         "CREATE TABLE __diesel_schema_migrations (version varchar(50) PRIMARY KEY, run_on timestamp DEFAULT now()); \
          INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')"
     ));
     let folder = user_folder("CREATE TABLE users (id int);");
     let applied = store::migrate(&database.info(), Some(folder.path())).unwrap();
-    assert_eq!(applied, [ours, "2024-01-01-000000_make_users"]);
+    assert_eq!(
+        applied,
+        [ours, vec!["2024-01-01-000000_make_users".to_owned()]].concat()
+    );
     let theirs = lines(
         &database,
         "SELECT version AS line FROM public.__diesel_schema_migrations ORDER BY 1",
     );
-    assert_eq!(theirs, ["20240101000000", &*version]);
+    assert_eq!(theirs, ["20240101000000", version]);
     let ours = lines(
         &database,
-        "SELECT version AS line FROM aqueduct.__diesel_schema_migrations",
+        "SELECT version AS line FROM aqueduct.__diesel_schema_migrations ORDER BY 1",
     );
-    assert_eq!(ours, [version]);
+    assert_eq!(ours, versions);
     assert_eq!(
         lines(
             &database,
