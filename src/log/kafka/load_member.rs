@@ -83,8 +83,10 @@ impl KafkaLoadMember {
     fn checked(&self, operation: &'static str, problem: KafkaError) -> Result<(), LogError> {
         let is_fatal = matches!(problem, KafkaError::MessageConsumptionFatal(_));
         let waits = error::code(&problem).is_none_or(|code| {
-            // A topic that is gone is found out by its id; one that is new is not known to every broker yet.
-            code == Code::UnknownTopicOrPartition || error::verdict(code) != Verdict::Fail
+            // A topic that is gone is found out by its id; one that is new is not known to every broker yet, nor to one
+            // that has just started.
+            let is_unknown = matches!(code, Code::UnknownTopicOrPartition | Code::UnknownPartition);
+            is_unknown || error::verdict(code) != Verdict::Fail
         });
         if waits && !is_fatal {
             Ok(())
