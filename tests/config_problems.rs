@@ -81,7 +81,8 @@ const ONE_PROBLEM: &[(&str, &str, &str)] = &[
     (
         "http = \"\"",
         "color = true",
-        "2: daemon.color: unknown key; remove it: [daemon] has state_dir, http, log_level and log_format",
+        "2: daemon.color: unknown key; remove it: [daemon] has state_dir, http, log_level, log_format and \
+         probe_every",
     ),
     (
         "schema =",

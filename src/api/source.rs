@@ -34,7 +34,7 @@ pub enum Next {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// A page of an API.
-    Http(PageRequest),
+    Http(Box<PageRequest>),
     /// The next page of a run.
     Exec(RunRequest),
 }
@@ -71,7 +71,7 @@ impl Source {
     pub fn plan(&self, shard: &ShardId, cursor: Option<&Value>, now_ms: i64) -> Result<Next, ApiError> {
         match self {
             Self::Http(http) => Ok(match http.plan(shard, cursor, now_ms)? {
-                pagination::Next::Request(request) => Next::Fetch(Request::Http(request)),
+                pagination::Next::Request(request) => Next::Fetch(Request::Http(Box::new(request))),
                 pagination::Next::WaitUntil(due_ms) => Next::WaitUntil(due_ms),
                 pagination::Next::Finished => Next::Finished,
             }),

@@ -114,6 +114,9 @@ pub fn replay(
     Ok(replay.done)
 }
 
+/// A record's headers as the engine takes them.
+type Headers<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
+
 impl Replay<'_> {
     fn group(&mut self, group: &Group) -> Result<(), ReplayError> {
         let mut beyond = match self.direction {
@@ -185,7 +188,7 @@ impl Replay<'_> {
                 None => to_run.push(index),
             }
         }
-        let headers: Vec<Vec<(&str, Option<&[u8]>)>> = to_run
+        let headers: Vec<Headers<'_>> = to_run
             .iter()
             .map(|&index| {
                 let headers = records[index].headers.iter();

@@ -71,7 +71,7 @@ fn where_somebody_else_has_gone_on_the_pages_are_refused_and_nothing_is_appended
 
 /// Going on from there would append the page twice.
 #[test]
-fn a_log_that_shows_less_than_it_has_confirmed_stops_the_branch_with_the_reason() {
+fn a_log_that_shows_less_than_it_has_confirmed_fails_the_producer_with_the_reason() {
     on_real_time(async {
         let scene = Scene::new().await;
         scene.log.assign_shard();
@@ -80,7 +80,9 @@ fn a_log_that_shows_less_than_it_has_confirmed_stops_the_branch_with_the_reason(
         // The shard is opened again, and the cursor is the one before.
         scene.log.state().fates.push_back(Fate::Overtaken(json!(0)));
         let _unanswered = scene.send(1, 1);
-        let reason = scene.room.parked().await;
+        let failure = || scene.room.child().last_failure;
+        until("the producer fails", || failure().is_some()).await;
+        let reason = failure().unwrap().reason;
         assert!(reason.contains("lost what it had confirmed"), "{reason}");
         assert!(reason.contains("after 0 pages, and 1 were committed"), "{reason}");
         assert_eq!(scene.log.payloads(), ["0.0", "0.1"]);

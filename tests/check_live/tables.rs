@@ -194,7 +194,7 @@ fn looking_changes_nothing() {
     );
     assert_eq!(said.code, Some(0), "{}", said.text);
     said.has_note(&["schema aqueduct", "the first run creates it"]);
-    said.has_note(&["table people", "the first run creates it"]);
+    said.has_note(&["table people", "the first batch runs CREATE TABLE"]);
     // Both are still free.
     database.execute("CREATE SCHEMA aqueduct; CREATE TABLE people ()");
 }

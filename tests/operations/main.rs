@@ -7,7 +7,6 @@
 #[allow(dead_code, reason = "shared with the end-to-end tests")]
 mod job;
 #[path = "../support/kafka.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
 mod kafka;
 #[path = "../support/load.rs"]
 mod load;
