@@ -59,7 +59,8 @@ pub(super) fn parse(text: &str, cidr: bool) -> Result<Network, Box<Refusal>> {
     };
     let mask_bits = match bits {
         None => len * 8,
-        Some(bits) if !bits.is_empty() && bits.bytes().all(|byte| byte.is_ascii_digit()) => {
+        Some("0") => 0,
+        Some(bits) if !bits.starts_with('0') && bits.bytes().all(|byte| byte.is_ascii_digit()) => {
             bits.parse().map_err(|_| malformed())?
         }
         Some(_) => return Err(malformed()),
@@ -104,6 +105,8 @@ mod tests {
             "1.2.3.4/",
             "1.2.3.4/33",
             "1.2.3.4/+8",
+            "1.2.3.4/08",
+            "::/00",
             "::1/129",
             "::1%lo",
             " ::1",

@@ -159,6 +159,10 @@ fn iso(text: &str) -> Result<Sum, Bad> {
     for (mut rest, units) in [(date, &DATE[..]), (time, &TIME[..])] {
         let mut units = units.iter();
         while !rest.is_empty() {
+            // PostgreSQL takes no plus here.
+            if rest.starts_with('+') {
+                return Err(Bad::Form);
+            }
             let (value, after) = number(rest)?;
             let letter = after.bytes().next().ok_or(Bad::Form)?;
             // In this order, each at most once.
@@ -284,7 +288,7 @@ mod tests {
         assert_eq!(read("1y 2 months 3d 4h 5m 6s 789ms"), all);
         assert_eq!(read("P2W"), Some((0, 14, 0)));
         assert_eq!(read("-P1DT1H"), Some((0, -1, -HOUR)));
-        assert_eq!(read("P-1DT+1H"), Some((0, -1, HOUR)));
+        assert_eq!(read("P-1DT1H"), Some((0, -1, HOUR)));
         assert_eq!(
             read("-1 days +02:03:04"),
             Some((0, -1, 2 * HOUR + 3 * MINUTE + 4 * SECOND))
@@ -307,6 +311,7 @@ mod tests {
             "P1DT",
             "P1D1Y",
             "P1M1M",
+            "PT+1H",
             "5",
             "1.5 months",
             "P0.5D",
