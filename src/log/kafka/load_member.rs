@@ -83,10 +83,8 @@ impl KafkaLoadMember {
     fn checked(&self, operation: &'static str, problem: KafkaError) -> Result<(), LogError> {
         let is_fatal = matches!(problem, KafkaError::MessageConsumptionFatal(_));
         let waits = error::code(&problem).is_none_or(|code| {
-            // A topic that is gone is found out by its id; one that is new is not known to every broker yet, nor to one
-            // that has just started.
-            let is_unknown = matches!(code, Code::UnknownTopicOrPartition | Code::UnknownPartition);
-            is_unknown || error::verdict(code) != Verdict::Fail
+            // A topic that is gone is found out by its id; one that is new is not known to every broker yet.
+            code == Code::UnknownTopicOrPartition || error::verdict(code) != Verdict::Fail
         });
         if waits && !is_fatal {
             Ok(())
@@ -293,8 +291,10 @@ impl LoadMember for KafkaLoadMember {
                 }
                 // Not the end if more lies behind it already; the queue must be empty, or its callback will not come.
                 Some(Err(KafkaError::PartitionEOF(_))) => is_end = true,
+                // The last one: the brokers say that there is no such partition. The topic may be gone, or a broker that
+                // has just started does not know it yet; the next claim finds out which.
                 Some(Err(KafkaError::MessageConsumption(
-                    Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation,
+                    Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation | Code::UnknownPartition,
                 ))) => return Ok(ReadOutcome::OutOfRange),
                 // What waits was logged by the client's context.
                 Some(Err(problem)) => self.checked("read", problem)?,
