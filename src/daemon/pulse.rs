@@ -263,7 +263,12 @@ fn ask_log(shared: &Shared, inspector: &mut Option<Arc<dyn Inspector>>) -> Resul
         Some(inspector) => inspector,
         None => inspector.insert(wiring.log.inspector(&wiring.spec)?),
     };
-    let bounds = (0..inspector.num_partitions()?)
+    let num_partitions = match inspector.num_partitions() {
+        // The brokers do answer. Its partitions stop, and say so.
+        Err(LogError::Gone { .. }) => 0,
+        answer => answer?,
+    };
+    let bounds = (0..num_partitions)
         .map(|partition| Ok((partition, inspector.bounds(partition)?)))
         .collect::<Result<BTreeMap<_, _>, BoxError>>()?;
     let fetched_and_produced = match &wiring.source {
