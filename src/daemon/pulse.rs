@@ -20,7 +20,7 @@ use self::api::Api;
 use super::evidence::{DependencyStatus, Evidence};
 use crate::{
     config::settings::{Brokers, Settings},
-    log::{Bounds, Inspector},
+    log::{Bounds, Inspector, LogError},
     model::{Ledger, RecordCounts, RowCounts},
     store::{Session, ledger, offsets},
     supervision::{BoxError, chain},
