@@ -17,5 +17,5 @@ pub use lost_range::{Loss, LostRange};
 pub use page::{IngestReject, Page, PageRecord};
 pub use position::{PartitionKey, Position, TopicId};
 pub use record::{Header, LogRecord};
-pub use rejected::{Rejected, Stage};
+pub use rejected::{Rejected, Stage, without_values};
 pub use verdict::Verdict;

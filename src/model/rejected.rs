@@ -49,3 +49,57 @@ pub struct Rejected {
     /// The record's timestamp in milliseconds since 1970.
     pub timestamp_ms: Option<i64>,
 }
+
+/// A reason as the log and the status may have it: names stay, values of the record go. The dead letter has it whole.
+pub fn without_values(reason: &str) -> String {
+    // Ours: `column age: INT expected, found the text "x"`.
+    let ours = reason.split_once(", found ").map(|(before, _)| before);
+    // PostgreSQL's: `22P02 invalid input syntax for type integer: "x" (table t, column age)`.
+    let theirs = || {
+        let (before, value) = reason.split_once(": \"")?;
+        let names = value.rsplit_once("\" (").map(|(_, names)| format!(" ({names}"));
+        Some(format!("{before}{}", names.unwrap_or_default()))
+    };
+    let text = match ours {
+        Some(ours) => ours.to_owned(),
+        None => theirs().unwrap_or_else(|| reason.to_owned()),
+    };
+    // DataFusion's: `Cannot cast string 'x' to value of Int32 type`.
+    let mut parts = text.split('\'');
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    while let (Some(_value), after) = (parts.next(), parts.next()) {
+        shown.push_str("'…'");
+        shown.push_str(after.unwrap_or_default());
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_in_the_log_has_names_and_no_values() {
+        for (reason, shown) in [
+            (
+                "column dob.age: INT expected, found the text \"geheim\"",
+                "column dob.age: INT expected",
+            ),
+            (
+                "22P02 invalid input syntax for type integer: \"geheim\" (table t, column age)",
+                "22P02 invalid input syntax for type integer (table t, column age)",
+            ),
+            (
+                "Cannot cast string 'geheim' to value of Int32 type",
+                "Cannot cast string '…' to value of Int32 type",
+            ),
+            (
+                "23514 new row for relation \"t\" violates check constraint \"known\" (table t, constraint known)",
+                "23514 new row for relation \"t\" violates check constraint \"known\" (table t, constraint known)",
+            ),
+            ("an unpaired 'geheim", "an unpaired '…'"),
+        ] {
+            assert_eq!(without_values(reason), shown);
+        }
+    }
+}

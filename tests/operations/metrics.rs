@@ -101,10 +101,11 @@ fn the_counters_are_in_prometheus_text_format_and_equal_the_ledger_after_a_run()
         assert_eq!(answer.status, 200);
         assert!(answer.head.contains("text/plain; version=0.0.4"), "{}", answer.head);
         samples = parse(&answer.body);
-        samples.get(&format!(
-            "aqueduct_ledger_records{{pipeline=\"{name}\",count=\"consumed\"}}"
-        )) == Some(&1_000.0)
-            && samples.get(&format!("aqueduct_records_pending{{pipeline=\"{name}\"}}")) == Some(&0.0)
+        // The log and PostgreSQL are asked apart.
+        ["fetched", "consumed"].iter().all(|count| {
+            let series = format!("aqueduct_ledger_records{{pipeline=\"{name}\",count=\"{count}\"}}");
+            samples.get(&series) == Some(&1_000.0)
+        }) && samples.get(&format!("aqueduct_records_pending{{pipeline=\"{name}\"}}")) == Some(&0.0)
     });
     let of = |name: &str, labels: &str| {
         let series = if labels.is_empty() {

@@ -17,7 +17,7 @@ use crate::{
         settings::{self, Pipeline, Source},
     },
     daemon::Program,
-    model::{Finding, Verdict},
+    model::{Finding, Verdict, without_values},
     sql::{
         InputRecord, Origin,
         arrow::datatypes::{DataType, Fields},
@@ -247,7 +247,7 @@ fn trial(place: &str, program: &Program, page: &Fetched) -> Option<Finding> {
         "{} of {} record(s) of the first page do not fit the declared schema or the query: {}",
         transformed.failures.len(),
         inputs.len(),
-        first.reason
+        without_values(&first.reason)
     );
     Some(if transformed.failures.len() == inputs.len() {
         Finding::bad(place, format!("{text}; correct the schema"))
