@@ -14,10 +14,11 @@ use super::{
     count, cursor_read,
     describe::describe,
     topic_id::Description,
+    wait::{self, SLICE},
 };
 use crate::{
     log::{Bounds, Cancel, Inspector, LogError, TopicSpec},
-    model::{CursorRecord, ShardId, TopicId, Verdict},
+    model::{CursorRecord, ShardId, TopicId},
 };
 
 /// How long a topic may be unknown before it is gone: under ZooKeeper a broker serves before it has heard of any topic.
@@ -64,26 +65,26 @@ impl KafkaInspector {
         }
     }
 
+    /// Waits a while for a topic that the brokers do not know: one that has just started may not yet.
     fn describe(&self) -> Result<Description, LogError> {
         let observer = self.observer()?;
-        // Not while a cursor is read: the reader would miss its records.
-        let is_free = self.reading.try_lock();
-        let found = describe(&observer, &self.spec.topic, is_free.is_ok(), &Cancel::new())?;
-        let mut missed_since = lock(&self.missed_since);
-        match found {
-            Some(found) => {
+        loop {
+            // Not while a cursor is read: the reader would miss its records.
+            let is_free = self.reading.try_lock();
+            let found = describe(&observer, &self.spec.topic, is_free.is_ok(), &Cancel::new())?;
+            drop(is_free);
+            let mut missed_since = lock(&self.missed_since);
+            if let Some(found) = found {
                 *missed_since = None;
-                Ok(found)
+                return Ok(found);
             }
-            None if missed_since.get_or_insert_with(Instant::now).elapsed() < MISSED_LIMIT => Err(LogError::Call {
-                operation: "describe topic",
-                place: self.spec.topic.to_string(),
-                verdict: Verdict::Retry,
-                source: "the brokers do not know it; one that has just started may not yet".into(),
-            }),
-            None => Err(LogError::Gone {
-                topic: self.spec.topic.to_string(),
-            }),
+            if missed_since.get_or_insert_with(Instant::now).elapsed() > MISSED_LIMIT {
+                return Err(LogError::Gone {
+                    topic: self.spec.topic.to_string(),
+                });
+            }
+            drop(missed_since);
+            wait::pause(&Cancel::new(), SLICE);
         }
     }
 }
