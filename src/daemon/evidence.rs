@@ -43,12 +43,17 @@ pub(super) struct Evidence {
     known: Mutex<Known>,
 }
 
+/// So many failures in a row are told.
+const NEWS: u32 = 2;
+
 #[derive(Debug)]
 struct Known {
     begun: (Instant, DateTime<Utc>),
     answered: Option<(Instant, DateTime<Utc>)>,
     up_since: Option<DateTime<Utc>>,
     failing: Option<(DateTime<Utc>, String)>,
+    /// Failures in a row. One alone is no news: a topic that was made a moment ago has no leader yet.
+    num_failures: u32,
     next: Option<DateTime<Utc>>,
 }
 
@@ -59,6 +64,7 @@ impl Evidence {
             answered: None,
             up_since: None,
             failing: None,
+            num_failures: 0,
             next: None,
         };
         Self {
@@ -74,28 +80,28 @@ impl Evidence {
         self.meanwhile
     }
 
-    /// It has answered; `true` = after it had not.
+    /// It has answered; `true` = after an outage that was news.
     pub(super) fn answered(&self) -> bool {
         let mut known = self.known();
         let now = now();
         known.answered = Some(now);
-        let was_down = known.failing.take().is_some();
-        if was_down || known.up_since.is_none() {
+        if known.failing.take().is_some() || known.up_since.is_none() {
             known.up_since = Some(now.1);
         }
-        was_down
+        std::mem::take(&mut known.num_failures) >= NEWS
     }
 
-    /// It has answered with an error, or an attempt has run out of time; `true` = for the first time.
+    /// It has answered with an error, or an attempt has run out of time; `true` = that is news.
     pub(super) fn failed(&self, reason: String) -> bool {
         let mut known = self.known();
-        let (since, is_first) = match known.failing.take() {
-            Some((since, _)) => (since, false),
+        let since = match known.failing.take() {
+            Some((since, _)) => since,
             // Not now: the question may have hung for a while, and the outage keeps its beginning.
-            None => (known.answered.unwrap_or(known.begun).1, true),
+            None => known.answered.unwrap_or(known.begun).1,
         };
         known.failing = Some((since, reason));
-        is_first
+        known.num_failures = known.num_failures.saturating_add(1);
+        known.num_failures == NEWS
     }
 
     /// It will be asked again after this time.
@@ -188,7 +194,12 @@ mod tests {
     async fn an_error_counts_at_once_with_its_reason_and_what_comes_next() {
         let evidence = evidence();
         evidence.answered();
-        assert!(evidence.failed("refused".into()), "the first one is news");
+        assert!(
+            !evidence.failed("refused".into()),
+            "one alone is told by the status only"
+        );
+        assert!(evidence.judge(LIMIT).is_down());
+        assert!(evidence.failed("refused once more".into()), "the second one is news");
         assert!(!evidence.failed("refused again".into()));
         evidence.asks_again_in(Duration::from_secs(3600));
         let status = evidence.judge(LIMIT);

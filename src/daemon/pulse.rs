@@ -261,7 +261,12 @@ fn ask_log(shared: &Shared, inspector: &mut Option<Arc<dyn Inspector>>) -> Resul
     let wiring = &shared.wiring;
     let inspector = match inspector {
         Some(inspector) => inspector,
-        None => inspector.insert(wiring.log.inspector(&wiring.spec)?),
+        None => match wiring.log.inspector(&wiring.spec) {
+            Ok(opened) => inspector.insert(opened),
+            // The log does answer: nobody has made the topic yet.
+            Err(LogError::Gone { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        },
     };
     let num_partitions = match inspector.num_partitions() {
         // The brokers do answer. Its partitions stop, and say so.

@@ -167,10 +167,7 @@ impl Storage {
         let found = self.read("describe topic", |txn| {
             Ok(txn.open_table(TOPICS)?.get(name)?.map(|guard| guard.value()))
         })?;
-        let (number, id, num_partitions) = found.ok_or_else(|| LogError::Mismatch {
-            place: format!("topic {name} in {}", self.place),
-            problem: "it does not exist".into(),
-        })?;
+        let (number, id, num_partitions) = found.ok_or_else(|| LogError::Gone { topic: name.into() })?;
         Ok(Topic {
             name: name.into(),
             number,
