@@ -2,15 +2,16 @@
 //!
 //! It needs no daemon and disturbs none: neither fence nor offset is touched (docs/decisions/0010-replay-of-dead-letters.md).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Program;
 use crate::{
+    actors::transformer::transform,
     config::settings::Pipeline,
-    model::{IngestReject, LogRecord, Position, RecordCounts, Rejected, RowCounts, Stage, Verdict},
-    sql::{Engine, EngineError, FailedAt, InputRecord, Origin, Transformed},
+    model::{LogRecord, RecordCounts, Rejected, RowCounts, Verdict},
+    sql::{Engine, EngineError},
     store::{
         ConnectInfo, Remedy, Session, StoreError,
         dead_letters::{self, DeadLetter, Direction, Filter, Group},
@@ -65,6 +66,8 @@ struct Replay<'a> {
     connect: &'a ConnectInfo,
     filter: &'a Filter,
     direction: Direction,
+    /// Their names, in the program's order.
+    tables: Vec<String>,
     engine: Engine,
     loader: Loader,
     session: Option<Session>,
@@ -102,8 +105,9 @@ pub fn replay(
         connect,
         filter: &filter,
         direction,
+        tables: pipeline.tables.iter().map(|table| table.name.clone()).collect(),
         engine: program.engine()?,
-        loader,
+        loader: loader.with_on_nul(program.on_nul()),
         session: None,
         done: Replayed::default(),
     };
@@ -113,9 +117,6 @@ pub fn replay(
     }
     Ok(replay.done)
 }
-
-/// A record's headers as the engine takes them.
-type Headers<'a> = Vec<(&'a str, Option<&'a [u8]>)>;
 
 impl Replay<'_> {
     fn group(&mut self, group: &Group) -> Result<(), ReplayError> {
@@ -159,7 +160,7 @@ impl Replay<'_> {
     fn letters(&mut self, group: &Group, letters: &[DeadLetter]) -> Result<Revived, ReplayError> {
         let records: Vec<LogRecord> = letters.iter().map(|letter| letter.record.clone()).collect();
         let ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
-        let (rows, rejected) = self.transform(group, &records)?;
+        let (rows, rejected) = transform(&mut self.engine, &group.key, &records, &self.tables)?;
         let first = records.first().map_or(0, |record| record.offset);
         let last = records.last().map_or(0, |record| record.offset);
         let fence = Fence {
@@ -176,58 +177,6 @@ impl Replay<'_> {
             return Ok(Revived::default());
         };
         Ok(self.loader.replay(session, &batch, &ids)?)
-    }
-
-    fn transform(&mut self, group: &Group, records: &[LogRecord]) -> Result<(Transformed, Vec<Rejected>), EngineError> {
-        let mut rejected = Vec::new();
-        let mut to_run = Vec::with_capacity(records.len());
-        for (index, record) in records.iter().enumerate() {
-            match ingest_reason(record) {
-                // What was refused before the log is not in the log: the SQL cannot mend it.
-                Some(reason) => rejected.push(letter(group, record, Stage::Ingest, reason, None)),
-                None => to_run.push(index),
-            }
-        }
-        let headers: Vec<Headers<'_>> = to_run
-            .iter()
-            .map(|&index| {
-                let headers = records[index].headers.iter();
-                headers
-                    .map(|header| (header.name.as_str(), header.value.as_deref()))
-                    .collect()
-            })
-            .collect();
-        let input: Vec<InputRecord<'_>> = to_run
-            .iter()
-            .zip(&headers)
-            .map(|(&index, headers)| InputRecord {
-                key: records[index].key.as_deref(),
-                value: records[index].value.as_deref(),
-                offset: records[index].offset,
-                timestamp_ms: records[index].timestamp_ms,
-                headers,
-            })
-            .collect();
-        let origin = Origin {
-            topic: &group.key.topic,
-            partition: group.key.partition,
-        };
-        let work = tokio::task::unconstrained(self.engine.run(origin, &input));
-        let mut rows = futures::executor::block_on(work)?;
-        if to_run.len() != records.len() {
-            rows.renumber(|index| to_run[index as usize] as u32);
-        }
-        for failure in &rows.failures {
-            let table = failure.table.and_then(|table| self.pipeline.tables.get(table));
-            let stage = match failure.at {
-                FailedAt::Decode => Stage::Decode,
-                FailedAt::Transform => Stage::Transform,
-            };
-            let record = &records[failure.record as usize];
-            let table = table.map(|table| table.name.clone());
-            rejected.push(letter(group, record, stage, failure.reason.clone(), table));
-        }
-        Ok((rows, rejected))
     }
 
     fn count(&mut self, revived: Revived) {
@@ -264,28 +213,5 @@ impl Replay<'_> {
                 done => return done,
             }
         }
-    }
-}
-
-fn ingest_reason(record: &LogRecord) -> Option<String> {
-    let marked = |name: &str| name == IngestReject::REASON_HEADER;
-    let header = record.headers.iter().find(|header| marked(&header.name))?;
-    Some(String::from_utf8_lossy(header.value.as_deref().unwrap_or_default()).into_owned())
-}
-
-fn letter(group: &Group, record: &LogRecord, stage: Stage, reason: String, table: Option<String>) -> Rejected {
-    Rejected {
-        position: Position {
-            topic: Arc::clone(&group.key.topic),
-            partition: group.key.partition,
-            offset: record.offset,
-        },
-        stage,
-        reason,
-        table,
-        key: record.key.clone(),
-        payload: record.value.clone(),
-        headers: record.headers.clone(),
-        timestamp_ms: record.timestamp_ms,
     }
 }

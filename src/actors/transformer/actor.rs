@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Recipient, ResponseFuture};
 
-use super::rejects;
+use super::transform::transform;
 use crate::{
     messages::{RawBatch, Refused, RowBatch, Settled, Transform, Write},
-    model::{LogRecord, Rejected, Stage},
-    sql::{Engine, EngineError, InputRecord, Origin, Program, Transformed},
+    sql::{Engine, EngineError, Program},
     supervision::Life,
 };
 
@@ -42,39 +41,12 @@ impl Transformer {
     }
 
     fn transform(&mut self, batch: RawBatch) -> Result<RowBatch, EngineError> {
-        let key = &batch.claim.key;
-        let mut rejected = Vec::new();
-        let mut to_run = Vec::with_capacity(batch.records.len());
-        for (index, record) in batch.records.iter().enumerate() {
-            match rejects::ingest_reason(record) {
-                None => to_run.push(index),
-                Some(reason) => {
-                    rejected.push(rejects::rejected(
-                        &key.topic,
-                        key.partition,
-                        record,
-                        Stage::Ingest,
-                        reason,
-                        None,
-                    ));
-                }
-            }
-        }
-        let rows = run(&mut self.engine, &key.topic, key.partition, &batch.records, &to_run)?;
-        for failure in &rows.failures {
-            let record = &batch.records[failure.record as usize];
-            let table = failure.table.and_then(|table| self.settings.tables.get(table).cloned());
-            let (stage, reason) = (rejects::stage(failure), failure.reason.clone());
-            rejected.push(rejects::rejected(
-                &key.topic,
-                key.partition,
-                record,
-                stage,
-                reason,
-                table,
-            ));
-        }
-        rejected.sort_by_key(|rejected: &Rejected| rejected.position.offset);
+        let (rows, rejected) = transform(
+            &mut self.engine,
+            &batch.claim.key,
+            &batch.records,
+            &self.settings.tables,
+        )?;
         Ok(RowBatch {
             claim: batch.claim,
             expected_offset: batch.expected_offset,
@@ -85,49 +57,6 @@ impl Transformer {
             identity: batch.identity,
         })
     }
-}
-
-type BorrowedHeader<'a> = (&'a str, Option<&'a [u8]>);
-
-/// Runs the engine over the records at `to_run`; the outcome's indices are those of `records`.
-fn run(
-    engine: &mut Engine,
-    topic: &str,
-    partition: i32,
-    records: &[LogRecord],
-    to_run: &[usize],
-) -> Result<Transformed, EngineError> {
-    let headers: Vec<Vec<BorrowedHeader<'_>>> = to_run
-        .iter()
-        .map(|index| {
-            let headers = records[*index].headers.iter();
-            headers
-                .map(|header| (header.name.as_str(), header.value.as_deref()))
-                .collect()
-        })
-        .collect();
-    let input: Vec<InputRecord<'_>> = to_run
-        .iter()
-        .zip(&headers)
-        .map(|(index, headers)| {
-            let record = &records[*index];
-            InputRecord {
-                key: record.key.as_deref(),
-                value: record.value.as_deref(),
-                offset: record.offset,
-                timestamp_ms: record.timestamp_ms,
-                headers,
-            }
-        })
-        .collect();
-    // The arbiter is this transformer's own, so its thread may be kept busy. `unconstrained`: tokio's budget would make
-    // the plan yield to a scheduler that cannot run while we are here.
-    let work = tokio::task::unconstrained(engine.run(Origin { topic, partition }, &input));
-    let mut rows = futures::executor::block_on(work)?;
-    if to_run.len() != records.len() {
-        rows.renumber(|index| to_run[index as usize] as u32);
-    }
-    Ok(rows)
 }
 
 impl Actor for Transformer {

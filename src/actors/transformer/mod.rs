@@ -6,5 +6,7 @@
 
 mod actor;
 mod rejects;
+mod transform;
 
 pub use actor::{Transformer, TransformerSettings};
+pub use transform::transform;

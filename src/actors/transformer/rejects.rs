@@ -1,9 +1,7 @@
 //! From what went wrong with a record to its dead letter.
 
-use std::sync::Arc;
-
 use crate::{
-    model::{IngestReject, LogRecord, Position, Rejected, Stage},
+    model::{IngestReject, LogRecord, PartitionKey, Position, Rejected, Stage},
     sql::{FailedAt, Failure},
 };
 
@@ -18,8 +16,7 @@ pub(super) fn ingest_reason(record: &LogRecord) -> Option<String> {
 
 /// What a record's failure becomes.
 pub(super) fn rejected(
-    topic: &Arc<str>,
-    partition: i32,
+    key: &PartitionKey,
     record: &LogRecord,
     stage: Stage,
     reason: String,
@@ -27,8 +24,8 @@ pub(super) fn rejected(
 ) -> Rejected {
     Rejected {
         position: Position {
-            topic: topic.clone(),
-            partition,
+            topic: key.topic.clone(),
+            partition: key.partition,
             offset: record.offset,
         },
         stage,

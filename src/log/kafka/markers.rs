@@ -74,14 +74,17 @@ impl Seen<'_> {
     }
 }
 
-/// Waits until readers can see the transaction that was just committed. `had_errors`: the client has met errors
-/// meanwhile, as it does when a broker goes; then the shared partitions are looked at as well.
+/// Waits until readers can see the transaction that was just committed. If the client has met more errors than the
+/// `num_errors` before it, as it does when a broker goes, the shared partitions are looked at as well.
+///
+/// Its pages are in, whatever this answers: no error of it may lead to an abort and the same pages once more. So it is no
+/// [`Obstacle`], and the shard is opened again instead.
 pub(super) fn confirm(
     transaction: &Transaction<'_>,
     observer: &Observer,
     cursor: &[u8],
-    had_errors: bool,
-) -> Result<(), Obstacle> {
+    num_errors: u64,
+) -> Result<(), LogError> {
     let (place, cancel) = (transaction.place, transaction.cancel);
     let Ends { cursor: end, records } = transaction.producer.context().side.ends();
     let passes = |topic: &str, partition, offset, limit| {
@@ -91,16 +94,15 @@ pub(super) fn confirm(
             partition,
         };
         seen.passes(offset, limit, &|| transaction.stopped(), cancel)
-            .map_err(Obstacle::Spent)
     };
     if !passes(&place.cursors, place.shard.number, end.unwrap_or(-1), LIMIT)? {
         warn!(
             transaction.log,
             "a commit was confirmed and its marker is missing; the shard is opened again"
         );
-        return Err(Obstacle::Spent(place.lost()));
+        return Err(place.lost());
     }
-    if !had_errors {
+    if transaction.producer.context().num_errors() == num_errors {
         return Ok(());
     }
     let mut missing = Vec::new();
@@ -113,7 +115,22 @@ pub(super) fn confirm(
         return Ok(());
     }
     info!(transaction.log, "markers may be missing; they are written again"; "partitions" => ?missing);
-    transaction.mark(missing.into_iter(), place.shard.content.as_bytes(), cursor)
+    marked(transaction, missing.into_iter(), place.shard.content.as_bytes(), cursor)
+}
+
+/// Commits a transaction of markers; what stands against it costs the client, and the next one begins anew.
+fn marked(
+    transaction: &Transaction<'_>,
+    partitions: impl Iterator<Item = i32>,
+    key: &[u8],
+    cursor: &[u8],
+) -> Result<(), LogError> {
+    transaction
+        .mark(partitions, key, cursor)
+        .map_err(|obstacle| match obstacle {
+            Obstacle::Spent(reason) | Obstacle::GiveUp(reason) => reason,
+            Obstacle::Again(_) | Obstacle::TooLarge(_) | Obstacle::BatchTooLarge => transaction.place.lost(),
+        })
 }
 
 /// Commits what an earlier transaction of this id has left without its marker. The id must have been initialised: after
@@ -150,17 +167,12 @@ pub(super) fn restore(
     };
     let num_partitions = describe(observer, &place.topic, true, cancel)?
         .map(|topic| topic.num_partitions)
-        .ok_or_else(|| LogError::Mismatch {
-            place: place.topic.clone(),
-            problem: "the topic was deleted a moment ago; restart the pipeline, which creates it".to_owned(),
+        .ok_or_else(|| LogError::Gone {
+            topic: place.topic.clone(),
         })?;
     warn!(transaction.log, "Kafka has lost the markers of a transaction (KAFKA-20734); it is committed now";
         "cursors" => format!("{topic}[{partition}]"), "from" => start, "to" => end);
-    match transaction.mark(0..num_partitions, &cursor.key, &payload) {
-        Ok(()) => {}
-        Err(Obstacle::Spent(reason) | Obstacle::GiveUp(reason)) => return Err(reason),
-        Err(_) => return Err(place.lost()),
-    }
+    marked(transaction, 0..num_partitions, &cursor.key, &payload)?;
     let end = transaction.producer.context().side.ends().cursor.unwrap_or(end);
     if seen.passes(end, LIMIT, &stopped, cancel)? {
         Ok(())

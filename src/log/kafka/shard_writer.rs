@@ -193,14 +193,14 @@ impl ShardWriter for KafkaShardWriter {
                 return Err(reason);
             }
             let num_errors = Producer::context(producer).num_errors();
-            let run = transaction.run(pages, &cursor).and_then(|()| {
-                let had_errors = Producer::context(producer).num_errors() != num_errors;
-                markers::confirm(&transaction, observer, &cursor, had_errors)
-            });
-            let obstacle = match run {
+            let obstacle = match transaction.run(pages, &cursor) {
                 Ok(()) => {
-                    self.committed = Some(after.clone());
-                    return Ok(());
+                    let confirmed = markers::confirm(&transaction, observer, &cursor, num_errors);
+                    match &confirmed {
+                        Ok(()) => self.committed = Some(after.clone()),
+                        Err(_) => self.spend(),
+                    }
+                    return confirmed;
                 }
                 Err(Obstacle::Spent(reason)) => {
                     self.spend();
