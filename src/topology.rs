@@ -127,6 +127,9 @@ pub fn load_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger) 
     let tables = pipeline.tables.iter().map(|table| table.name.clone()).collect();
     let brake = Arc::new(Brake::new(pipeline.dead_letters_max));
     let (limits, name) = (pipeline.batch, pipeline.name.clone());
+    // A batch for each transformer and each writer keeps all of them busy; more would only take memory.
+    let num_batches = (actors.transformers + actors.writers).div_ceil(actors.consumers.max(1));
+    let budget_bytes = limits.bytes.saturating_mul(num_batches.max(2));
     let writer = WriterSettings {
         pipeline,
         program: program.clone(),
@@ -139,6 +142,7 @@ pub fn load_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger) 
         log,
         spec,
         limits,
+        budget_bytes,
         connect,
         owner,
         routes,

@@ -291,7 +291,7 @@ fn what_is_not_written_has_its_default() {
         pipeline.batch,
         Batch {
             rows: 20_000,
-            bytes: 16 << 20,
+            bytes: 8 << 20,
             age: Duration::from_millis(200)
         }
     );

@@ -59,6 +59,13 @@ pub async fn status(settings: &Settings, json: bool) -> Exit {
             return Exit::Unavailable;
         }
     };
+    let status = match status {
+        Ok(status) => status,
+        Err(not_yet) => {
+            eprintln!("{not_yet}");
+            return Exit::Unavailable;
+        }
+    };
     if json {
         println!("{status:#}");
     } else {
@@ -67,11 +74,16 @@ pub async fn status(settings: &Settings, json: bool) -> Exit {
     Exit::Done
 }
 
-async fn ask(url: &str) -> Result<Value, reqwest::Error> {
+/// The status, or what a daemon says that still starts.
+async fn ask(url: &str) -> Result<Result<Value, String>, reqwest::Error> {
     // No proxy: the door is on this machine, or where the operator put it.
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
-    let body = client.get(url).send().await?.error_for_status()?.bytes().await?;
-    Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+    let answer = client.get(url).send().await?;
+    if answer.status() == reqwest::StatusCode::SERVICE_UNAVAILABLE {
+        return Ok(Err(answer.text().await?.trim().to_owned()));
+    }
+    let body = answer.error_for_status()?.bytes().await?;
+    Ok(Ok(serde_json::from_slice(&body).unwrap_or(Value::Null)))
 }
 
 fn render(status: &Value) -> String {

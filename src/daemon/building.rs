@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use slog::Logger;
 use tokio_util::sync::CancellationToken;
 
-use super::Mode;
+use super::{Mode, Startup};
 use crate::{
     api::{self, exec::ExecSource, http::HttpSource},
     config::settings::{Brokers, Pipeline, PostgresUrl, Settings, Source},
@@ -99,6 +99,7 @@ pub(super) async fn migrate(
     settings: &Settings,
     connect: &Arc<ConnectInfo>,
     log: &Logger,
+    startup: &Startup,
     cancel: &CancellationToken,
 ) -> Result<(), StartError> {
     let mut backoff = Backoff::outage();
@@ -110,12 +111,15 @@ pub(super) async fn migrate(
                 for name in applied {
                     slog::info!(log, "migrated"; "migration" => name);
                 }
+                startup.waits_no_more();
                 return Ok(());
             }
             Err(error) if error.verdict() == Verdict::Retry => error,
             Err(error) => return Err(refused("the migrations")(error.into())),
         };
-        slog::warn!(log, "waiting for PostgreSQL"; "reason" => chain(&error));
+        let reason = chain(&error);
+        slog::warn!(log, "waiting for PostgreSQL"; "reason" => &reason);
+        startup.waits_for_postgres(connect.place(), reason);
         tokio::select! {
             () = cancel.cancelled() => return Err(StartError::Cancelled),
             () = tokio::time::sleep(backoff.delay()) => {}

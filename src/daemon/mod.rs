@@ -9,6 +9,7 @@ mod pulse;
 mod readiness;
 mod replay;
 mod skipping;
+mod startup;
 mod watchdog;
 
 use std::sync::{Arc, Mutex};
@@ -25,7 +26,8 @@ pub use self::{
     readiness::{Problem, Readiness},
     replay::{ReplayError, Replayed, replay},
     skipping::SkipTo,
-    watchdog::feed_watchdog,
+    startup::Startup,
+    watchdog::{feed_watchdog, feed_watchdog_at_start},
 };
 use crate::{
     config::settings::{Pipeline, Settings},
@@ -176,17 +178,19 @@ pub async fn positions(
 }
 
 impl Daemon {
-    /// Starts what is embedded, migrates, opens the log and starts every pipeline. Outages are waited out until `cancel`.
+    /// Starts what is embedded, migrates, opens the log and starts every pipeline. Outages are waited out until `cancel`;
+    /// `startup` says so meanwhile.
     pub async fn start(
         settings: &Settings,
         programs: Vec<Program>,
         mode: Mode,
         log: &Logger,
+        startup: &Startup,
         cancel: &CancellationToken,
     ) -> Result<Self, StartError> {
         let (connect, embedded_postgres) = building::connect_info(settings, log).await?;
         if settings.postgres.migrate {
-            building::migrate(settings, &connect, log, cancel).await?;
+            building::migrate(settings, &connect, log, startup, cancel).await?;
         }
         let kafka_or_file = building::open_log(settings, log).await?;
         let mut root = Root::new(log);
@@ -208,6 +212,7 @@ impl Daemon {
                 noticed: readiness::Noticed::default(),
             }));
         }
+        startup.is_over(&pipelines);
         Ok(Self {
             root,
             pipelines,

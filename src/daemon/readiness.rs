@@ -104,7 +104,7 @@ impl Noticed {
     }
 }
 
-fn of_dependency(status: &DependencyStatus) -> Option<Problem> {
+pub(super) fn of_dependency(status: &DependencyStatus) -> Option<Problem> {
     if status.up == Some(true) {
         return None;
     }

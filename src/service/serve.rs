@@ -1,11 +1,13 @@
 //! Runs a daemon from its settings to its end; `run` and `demo` share it.
 
+use std::sync::Arc;
+
 use slog::Logger;
 
 use super::{Exit, Signals};
 use crate::{
     config::{Places, Problem, settings::Settings},
-    daemon::{Daemon, Mode, PipelineReport, Program, StartError, feed_watchdog},
+    daemon::{Daemon, Mode, PipelineReport, Program, StartError, Startup, feed_watchdog, feed_watchdog_at_start},
     supervision::{RootOutcome, chain},
     web,
 };
@@ -37,15 +39,38 @@ pub async fn serve(
             return Exit::Escalated;
         }
     };
-    let daemon = match Daemon::start(settings, programs, mode, log, &signals.stop).await {
-        Ok(daemon) => daemon,
-        Err(StartError::Cancelled) => return Exit::Done,
+    let startup = Arc::new(Startup::of(
+        settings.pipelines.iter().map(|pipeline| pipeline.name.clone()),
+    ));
+    // Before anything that may have to be waited for.
+    let door = open_door(settings, &startup, log);
+    let started = tokio::select! {
+        started = Daemon::start(settings, programs, mode, log, &startup, &signals.stop) => started,
+        never = feed_watchdog_at_start(log) => match never {},
+    };
+    let exit = match started {
+        Ok(daemon) => attend(daemon, mode, log, &signals, during, after).await,
+        Err(StartError::Cancelled) => Exit::Done,
         Err(error) => {
             slog::crit!(log, "cannot start"; "reason" => chain(&error));
-            return Exit::Unavailable;
+            Exit::Unavailable
         }
     };
-    let door = open_door(settings, &daemon, log);
+    if let Some(door) = door {
+        door.stop(false).await;
+    }
+    exit
+}
+
+/// From the moment at which the branches run to the one at which they have stopped.
+async fn attend(
+    daemon: Daemon,
+    mode: Mode,
+    log: &Logger,
+    signals: &Signals,
+    during: impl AsyncFn(&Daemon),
+    after: impl AsyncFnOnce(&Daemon, &Ended, &Signals) -> Exit,
+) -> Exit {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let ended = tokio::select! {
         () = signals.stop.cancelled() => Ended::Asked,
@@ -54,7 +79,7 @@ pub async fn serve(
         reason = daemon.stuck(), if mode == Mode::Once => Ended::Escalated(reason),
         never = beside(&daemon, log, &during) => match never {},
     };
-    let exit = after(&daemon, &ended, &signals).await;
+    let exit = after(&daemon, &ended, signals).await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     tokio::select! {
         clean = daemon.stop() => {
@@ -64,9 +89,6 @@ pub async fn serve(
         }
         () = signals.at_once.cancelled() => slog::warn!(log, "ended at once, as asked by a second signal"),
     }
-    if let Some(door) = door {
-        door.stop(false).await;
-    }
     exit
 }
 
@@ -75,9 +97,9 @@ async fn beside(daemon: &Daemon, log: &Logger, during: &impl AsyncFn(&Daemon)) -
     std::future::pending().await
 }
 
-fn open_door(settings: &Settings, daemon: &Daemon, log: &Logger) -> Option<actix_web::dev::ServerHandle> {
+fn open_door(settings: &Settings, startup: &Arc<Startup>, log: &Logger) -> Option<actix_web::dev::ServerHandle> {
     let address = settings.daemon.http?;
-    match web::open(address, daemon.pipelines()) {
+    match web::open(address, startup.clone()) {
         Ok(door) => {
             slog::info!(log, "the door is open"; "http" => %address);
             Some(door)

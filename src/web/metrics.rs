@@ -8,19 +8,27 @@ mod page;
 use actix_web::{HttpResponse, Responder, web};
 
 use self::page::Page;
-use super::{Pipelines, process::Process};
+use super::process::Process;
 use crate::{
-    daemon::RunningPipeline,
+    daemon::{RunningPipeline, Startup},
     supervision::{BranchState, BranchStatus, ChildState},
 };
 
 /// Answers from what is known: nothing is asked now, so it answers in an outage, too.
-pub(super) async fn metrics(pipelines: web::Data<Pipelines>) -> impl Responder {
+pub(super) async fn metrics(startup: web::Data<Startup>) -> impl Responder {
     let mut page = Page::default();
     let build = [("version", env!("CARGO_PKG_VERSION"))];
     page.gauge("aqueduct_build_info", "The version that runs; always 1.", &build, 1.0);
     of_process(&mut page, &Process::read());
-    for pipeline in pipelines.iter() {
+    for readiness in startup.readiness() {
+        page.gauge(
+            "aqueduct_ready",
+            "Whether nothing is in the pipeline's way, as /readyz says.",
+            &[("pipeline", &readiness.pipeline)],
+            flag(readiness.ready),
+        );
+    }
+    for pipeline in startup.running().iter().flat_map(|pipelines| pipelines.iter()) {
         of_pipeline(&mut page, pipeline);
     }
     match page.render() {
@@ -72,13 +80,6 @@ fn of_process(page: &mut Page, process: &Process) {
 
 fn of_pipeline(page: &mut Page, pipeline: &RunningPipeline) {
     let own = [("pipeline", pipeline.name())];
-    let readiness = pipeline.readiness();
-    page.gauge(
-        "aqueduct_ready",
-        "Whether nothing is in the pipeline's way, as /readyz says.",
-        &own,
-        flag(readiness.ready),
-    );
     for dependency in pipeline.dependencies() {
         let labels = [own[0], ("dependency", dependency.name)];
         page.gauge(

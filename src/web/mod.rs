@@ -12,16 +12,23 @@ use actix_web::{App, HttpResponse, HttpServer, Responder, dev::ServerHandle, web
 
 pub use status::{PipelineStatus, Status};
 
-use crate::daemon::RunningPipeline;
+use crate::daemon::{RunningPipeline, Startup};
 
 type Pipelines = Arc<[Arc<RunningPipeline>]>;
 
-/// Opens the door. It has a thread of its own and never touches the data path.
-pub fn open(address: SocketAddr, pipelines: &[Arc<RunningPipeline>]) -> io::Result<ServerHandle> {
-    let pipelines: Pipelines = pipelines.into();
+/// The pipelines, or the answer to give before they run.
+fn running(startup: &Startup) -> Result<Pipelines, HttpResponse> {
+    startup
+        .running()
+        .ok_or_else(|| HttpResponse::ServiceUnavailable().body(format!("{}\n", startup.sentence())))
+}
+
+/// Opens the door, also to a daemon that still starts. It has a thread of its own and never touches the data path.
+pub fn open(address: SocketAddr, startup: Arc<Startup>) -> io::Result<ServerHandle> {
+    let startup = web::Data::from(startup);
     let app = move || {
         App::new()
-            .app_data(web::Data::new(pipelines.clone()))
+            .app_data(startup.clone())
             .route("/healthz", web::get().to(healthz))
             .route("/readyz", web::get().to(ready::readyz))
             .route("/metrics", web::get().to(metrics::metrics))
@@ -46,8 +53,11 @@ async fn healthz() -> impl Responder {
     HttpResponse::Ok().body("ok\n")
 }
 
-async fn status(pipelines: web::Data<Pipelines>) -> impl Responder {
-    let pipelines = pipelines.get_ref().clone();
+async fn status(startup: web::Data<Startup>) -> impl Responder {
+    let pipelines = match running(&startup) {
+        Ok(pipelines) => pipelines,
+        Err(not_yet) => return not_yet,
+    };
     match web::block(move || Status::read(&pipelines)).await {
         Ok(status) => HttpResponse::Ok().json(status),
         Err(error) => HttpResponse::InternalServerError().body(format!("{error}\n")),
@@ -59,7 +69,11 @@ struct Which {
     pipeline: Option<String>,
 }
 
-async fn resume(pipelines: web::Data<Pipelines>, which: web::Query<Which>) -> impl Responder {
+async fn resume(startup: web::Data<Startup>, which: web::Query<Which>) -> impl Responder {
+    let pipelines = match running(&startup) {
+        Ok(pipelines) => pipelines,
+        Err(not_yet) => return not_yet,
+    };
     let named = |pipeline: &&Arc<RunningPipeline>| which.pipeline.as_deref().is_none_or(|name| name == pipeline.name());
     let chosen: Vec<_> = pipelines.iter().filter(named).collect();
     if chosen.is_empty() {

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, Responder, web};
 use serde::Deserialize;
 
-use super::Pipelines;
+use super::running;
 use crate::{
-    daemon::{SkipError, SkipRequest, SkipTo},
+    daemon::{SkipError, SkipRequest, SkipTo, Startup},
     supervision::{BoxError, chain},
 };
 
 /// All partitions of all pipelines, as `aqueduct offsets show --json` prints them.
-pub(super) async fn show(pipelines: web::Data<Pipelines>) -> impl Responder {
-    let pipelines = pipelines.get_ref().clone();
+pub(super) async fn show(startup: web::Data<Startup>) -> impl Responder {
+    let pipelines = match running(&startup) {
+        Ok(pipelines) => pipelines,
+        Err(not_yet) => return not_yet,
+    };
     let read = move || -> Result<Vec<_>, BoxError> {
         let mut positions = Vec::new();
         for pipeline in pipelines.iter() {
@@ -38,7 +41,11 @@ pub(super) struct Question {
 }
 
 /// Skips, and answers with what was skipped; 409 and a sentence where it would be wrong.
-pub(super) async fn skip(pipelines: web::Data<Pipelines>, question: web::Query<Question>) -> impl Responder {
+pub(super) async fn skip(startup: web::Data<Startup>, question: web::Query<Question>) -> impl Responder {
+    let pipelines = match running(&startup) {
+        Ok(pipelines) => pipelines,
+        Err(not_yet) => return not_yet,
+    };
     let Question {
         pipeline,
         partition,

@@ -3,8 +3,7 @@
 use actix_web::{HttpResponse, Responder, web};
 use serde::Serialize;
 
-use super::Pipelines;
-use crate::daemon::Readiness;
+use crate::daemon::{Readiness, Startup};
 
 #[derive(Serialize)]
 struct Answer {
@@ -13,8 +12,8 @@ struct Answer {
 }
 
 /// Answers from what is known: nothing is asked now, so it answers in an outage, too.
-pub(super) async fn readyz(pipelines: web::Data<Pipelines>) -> impl Responder {
-    let pipelines: Vec<Readiness> = pipelines.iter().map(|pipeline| pipeline.readiness()).collect();
+pub(super) async fn readyz(startup: web::Data<Startup>) -> impl Responder {
+    let pipelines = startup.readiness();
     let ready = pipelines.iter().all(|pipeline| pipeline.ready);
     let answer = Answer { ready, pipelines };
     if ready {

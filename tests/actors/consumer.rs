@@ -63,6 +63,7 @@ impl Scene {
                 bytes: 1 << 20,
                 age: Duration::from_secs(3_600),
             },
+            budget_bytes: 2 << 20,
             connect: Arc::new(database.info()),
             owner: "test".into(),
             routes: Routes::new(1, 1),

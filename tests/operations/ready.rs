@@ -1,5 +1,7 @@
 //! `/readyz` and `status` in outages, with a parked branch, and afterwards.
 
+use std::os::unix::net::UnixDatagram;
+
 use aqueduct::demo::simulator::{Options, Simulator};
 
 use crate::{
@@ -149,4 +151,61 @@ fn a_pipeline_that_the_brake_has_parked_is_not_ready_until_it_is_resumed() {
         job.count(&format!("SELECT count(*) FROM {table}")) == 600 - dead
     });
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.tail());
+}
+
+#[test]
+fn a_daemon_that_waits_for_postgresql_at_its_very_start_says_so_at_its_door_and_to_systemd() {
+    let mut server = TestPostgres::private();
+    let simulator = Simulator::start(Options::default()).unwrap();
+    let pipeline = PipelineText::users(&unique("start"), &simulator.url(), 50, 2);
+    let job = Job::new(server.database(), &Brokers::Embedded, &[pipeline]);
+    edit_config(&job, &[IMPATIENT]);
+    let manager = UnixDatagram::bind(job.dir.path().join("notify")).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let mut said = String::new();
+    let mut says = |what: &str| {
+        let mut buffer = [0; 4096];
+        while let Ok(size) = manager.recv(&mut buffer) {
+            said += &String::from_utf8_lossy(&buffer[..size]);
+            said.push('\n');
+        }
+        said.contains(what)
+    };
+
+    server.stop();
+    let socket = job.dir.path().join("notify");
+    let variables = [
+        ("NOTIFY_SOCKET", socket.to_str().unwrap()),
+        // A watchdog that would bark, were it not fed while the daemon waits.
+        ("WATCHDOG_USEC", "1000000"),
+    ];
+    let mut daemon = job.start_with("config.toml", &["run"], "daemon.log", &variables);
+    let problem = until_not_ready(&job, &mut daemon, "postgres");
+    assert!(
+        problem["remedy"].as_str().unwrap().contains("postgres.url"),
+        "{problem:#}"
+    );
+    assert_eq!(get(&job, "/healthz").unwrap().status, 200);
+    let metrics = get(&job, "/metrics").unwrap().body;
+    assert!(
+        metrics
+            .lines()
+            .any(|line| line.starts_with("aqueduct_ready{") && line.ends_with(" 0")),
+        "{metrics}"
+    );
+    let status = job.command("config.toml", &["status"]).output().unwrap();
+    let sentence = String::from_utf8(status.stderr).unwrap();
+    assert_eq!(status.status.code(), Some(69));
+    assert!(
+        sentence.contains("starting since") && sentence.contains("waits for postgres"),
+        "{sentence}"
+    );
+    wait_for("systemd hears that it is up and what it waits for", LIMIT, || {
+        says("READY=1") && says("STATUS=waiting for PostgreSQL at") && says("WATCHDOG=1")
+    });
+
+    server.start();
+    until_ready(&job, &mut daemon);
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.tail());
+    assert!(says("STOPPING=1"));
 }

@@ -335,6 +335,7 @@ impl Actor for Consumer {
             log,
             spec,
             limits,
+            budget_bytes,
             connect,
             owner,
             ..
@@ -353,6 +354,7 @@ impl Actor for Consumer {
                 log,
                 spec,
                 limits,
+                budget_bytes,
                 questions,
             },
             news,

@@ -1,6 +1,6 @@
 //! When a partition's records are a batch: full, old enough, or at the end of the partition.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -23,7 +23,8 @@ pub(super) struct Reading {
     records: Vec<LogRecord>,
     size_bytes: usize,
     oldest: Option<Instant>,
-    in_flight: usize,
+    /// The sizes of its unsettled batches, the oldest first.
+    in_flight: VecDeque<usize>,
 }
 
 /// A batch without its envelope.
@@ -35,7 +36,7 @@ pub(super) struct Cut {
 
 impl Reading {
     pub(super) fn new(claim: Arc<Claim>, next_offset: i64, limits: Batch) -> Self {
-        let (records, size_bytes, oldest, in_flight) = (Vec::new(), 0, None, 0);
+        let (records, size_bytes, oldest, in_flight) = (Vec::new(), 0, None, VecDeque::new());
         Self {
             claim,
             limits,
@@ -50,10 +51,20 @@ impl Reading {
     /// How much may be read now; `None` while earlier batches are unsettled. That is the back-pressure: a queue that is
     /// not read fills up, and librdkafka stops to fetch.
     pub(super) fn room(&self) -> Option<ReadLimit> {
-        (self.in_flight < MAX_IN_FLIGHT).then(|| ReadLimit {
+        (self.in_flight.len() < MAX_IN_FLIGHT).then(|| ReadLimit {
             records: self.limits.rows.saturating_sub(self.records.len()),
             bytes: self.limits.bytes.saturating_sub(self.size_bytes),
         })
+    }
+
+    /// The payloads that were read and are not settled.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.size_bytes + self.in_flight.iter().sum::<usize>()
+    }
+
+    /// The payloads that are not in a batch yet.
+    pub(super) fn gathered_bytes(&self) -> usize {
+        self.size_bytes
     }
 
     /// Takes in what was read. `position` is where the reader stands: at the end of the partition that is beyond the
@@ -102,8 +113,7 @@ impl Reading {
             return None;
         }
         let expected_offset = std::mem::replace(&mut self.expected_offset, next_offset);
-        self.in_flight += 1;
-        self.size_bytes = 0;
+        self.in_flight.push_back(std::mem::take(&mut self.size_bytes));
         self.oldest = None;
         Some(Cut {
             expected_offset,
@@ -114,7 +124,7 @@ impl Reading {
 
     /// A batch is settled.
     pub(super) fn settled(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.in_flight.pop_front();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The thread that polls the group and reads the partitions' queues. It never waits for anything else.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::{
         Arc,
@@ -17,7 +18,7 @@ use super::{batching::Reading, news::News, questions::Questions};
 use crate::{
     config::settings::Batch,
     failpoint,
-    log::{Cancel, LoadMember, Log, LogError, ReadOutcome, TopicSpec},
+    log::{Cancel, LoadMember, Log, LogError, ReadLimit, ReadOutcome, TopicSpec},
     messages::{Claim, RawBatch},
     model::LogRecord,
     supervision::{Life, Progress},
@@ -67,6 +68,8 @@ pub(super) struct ReaderSettings {
     pub(super) log: Arc<dyn Log>,
     pub(super) spec: TopicSpec,
     pub(super) limits: Batch,
+    /// The payloads that may be unsettled, over all partitions.
+    pub(super) budget_bytes: usize,
     pub(super) questions: Questions,
 }
 
@@ -138,15 +141,24 @@ impl Reader<'_> {
                     return Ok(());
                 }
             }
-            let partitions: Vec<i32> = self.readings.keys().copied().collect();
-            for partition in partitions {
-                busy |= self.read(partition, &mut buffer)?;
+            let held_bytes = self.readings.values().map(Reading::held_bytes).sum();
+            let mut free_bytes = self.settings.budget_bytes.saturating_sub(held_bytes);
+            for partition in self.fullest_first() {
+                busy |= self.read(partition, &mut buffer, &mut free_bytes)?;
             }
             if !busy {
                 std::thread::park_timeout(self.nap());
             }
         }
         Ok(())
+    }
+
+    /// What is left of the budget goes to the batch that is nearest to its end: one that is full can be worked on, and
+    /// four quarters cannot.
+    fn fullest_first(&self) -> Vec<i32> {
+        let mut partitions: Vec<i32> = self.readings.keys().copied().collect();
+        partitions.sort_by_cached_key(|partition| Reverse(self.readings[partition].gathered_bytes()));
+        partitions
     }
 
     fn nap(&self) -> Duration {
@@ -194,22 +206,30 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether anything came.
-    fn read(&mut self, partition: i32, buffer: &mut Vec<LogRecord>) -> Result<bool, LogError> {
+    /// Whether anything came. `free_bytes` is what may be read, before and after.
+    fn read(&mut self, partition: i32, buffer: &mut Vec<LogRecord>, free_bytes: &mut usize) -> Result<bool, LogError> {
         let Some(reading) = self.readings.get_mut(&partition) else {
             return Ok(false);
         };
         let Some(limit) = reading.room() else {
             return Ok(false);
         };
-        let outcome = self.member.read(partition, limit, buffer)?;
+        let bytes = limit.bytes.min(*free_bytes);
+        let outcome = match bytes {
+            // What is in hand may have become old all the same.
+            0 => ReadOutcome::Empty,
+            _ => self.member.read(partition, ReadLimit { bytes, ..limit }, buffer)?,
+        };
         let any = !buffer.is_empty();
+        let held_bytes = reading.held_bytes();
         let position = if outcome == ReadOutcome::End {
             self.member.position(partition)
         } else {
             None
         };
-        if let Some(cut) = reading.add(buffer, outcome, position, Instant::now()) {
+        let cut = reading.add(buffer, outcome, position, Instant::now());
+        *free_bytes = free_bytes.saturating_sub(reading.held_bytes() - held_bytes);
+        if let Some(cut) = cut {
             failpoint::reach("load-after-fetch");
             let batch = RawBatch {
                 claim: reading.claim.clone(),

@@ -19,6 +19,8 @@ pub struct ConsumerSettings {
     pub spec: TopicSpec,
     /// When a batch is full.
     pub limits: Batch,
+    /// The payloads that may have been read and not be settled, over all partitions. At least that of two batches.
+    pub budget_bytes: usize,
     /// Where partitions are claimed.
     pub connect: Arc<ConnectInfo>,
     /// Who claims, for people who look at `aqueduct.offsets`: host and process. The actor's name is added.

@@ -138,7 +138,7 @@ pub(super) const KEYS: &[Key] = &[
             min: 1 << 10,
             max: 1 << 30,
         },
-        default: Is("\"16MiB\""),
+        default: Is("\"8MiB\""),
         sentence: "The size of a batch's payloads.",
     },
     Key {

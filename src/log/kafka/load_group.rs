@@ -28,7 +28,7 @@ use super::{
 use crate::log::{LoadEvent, LogError, TopicSpec, Waker};
 
 /// What a member may hold of records that nobody has read yet, over all its partitions, in kB.
-const QUEUED_KBYTES: i32 = 32_768;
+const QUEUED_KBYTES: i32 = 8_192;
 
 /// A member's client.
 pub(super) type Reader = BaseConsumer<Context<Partitions>>;

@@ -24,7 +24,7 @@ use super::{
     error,
     limits::Limits,
     load_group::{self, Partitions, Reader},
-    record::{copied, is_marker},
+    record::{Chunks, copied, is_marker},
 };
 use crate::{
     failpoint,
@@ -52,6 +52,7 @@ pub(super) struct KafkaLoadMember {
     postponed: Vec<(i32, i64)>,
     settled: HashMap<i32, i64>,
     last_commit: Instant,
+    chunks: Chunks,
     /// `None` only while it is dropped.
     consumer: Option<Arc<Reader>>,
 }
@@ -69,6 +70,7 @@ impl KafkaLoadMember {
             postponed: Vec::new(),
             settled: HashMap::new(),
             last_commit: Instant::now(),
+            chunks: Chunks::default(),
             consumer: Some(Arc::new(consumer)),
         })
     }
@@ -283,7 +285,7 @@ impl LoadMember for KafkaLoadMember {
             match queue.poll(Duration::ZERO) {
                 Some(Ok(message)) if is_marker(&message) => is_end = false,
                 Some(Ok(message)) => {
-                    let record = copied(&message);
+                    let record = copied(&message, &mut self.chunks);
                     num_records += 1;
                     num_bytes += record.value.as_ref().map_or(0, bytes::Bytes::len);
                     into.push(record);

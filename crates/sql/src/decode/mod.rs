@@ -14,6 +14,7 @@ mod sieve;
 mod text;
 pub(crate) mod time;
 mod usage;
+mod utf8;
 
 use std::sync::Arc;
 

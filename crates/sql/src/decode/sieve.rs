@@ -11,6 +11,7 @@ use super::{
     columns::{Column, Items, Pairs, Parts},
     cursor::{Cursor, MAX_DEPTH, too_deep},
     shape::{Scalar, Shape, StructShape},
+    utf8::broken_character,
 };
 
 /// The signature that some programs put before UTF-8. RFC 8259 lets a reader ignore it, so it is ignored.
@@ -36,11 +37,8 @@ impl Sieve {
 
     fn record(&mut self, record: &[u8], shape: &StructShape, row: &mut Parts) -> Outcome {
         let text = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
-        if let Err(error) = str::from_utf8(text) {
-            return Err(Bad::syntax(format!(
-                "not UTF-8: a broken character at byte {}",
-                error.valid_up_to() + 1
-            )));
+        if let Some(at) = broken_character(text) {
+            return Err(Bad::syntax(format!("not UTF-8: a broken character at byte {}", at + 1)));
         }
         let mut cursor = Cursor::new(text);
         match cursor.token() {
