@@ -14,6 +14,9 @@ use crate::{
 /// So many batches of a partition may be unsettled: one is written while the next is transformed.
 const MAX_IN_FLIGHT: usize = 2;
 
+/// What a record takes besides its payload, so that many small ones count as well.
+const OVERHEAD_BYTES: usize = 256;
+
 /// One claimed partition as its reader sees it.
 pub(super) struct Reading {
     pub(super) claim: Arc<Claim>,
@@ -57,14 +60,14 @@ impl Reading {
         })
     }
 
-    /// The payloads that were read and are not settled.
+    /// What was read and is not settled.
     pub(super) fn held_bytes(&self) -> usize {
-        self.size_bytes + self.in_flight.iter().sum::<usize>()
+        self.gathered_bytes() + self.in_flight.iter().sum::<usize>()
     }
 
-    /// The payloads that are not in a batch yet.
+    /// What was read and is in no batch yet.
     pub(super) fn gathered_bytes(&self) -> usize {
-        self.size_bytes
+        self.size_bytes + self.records.len() * OVERHEAD_BYTES
     }
 
     /// Takes in what was read. `position` is where the reader stands: at the end of the partition that is beyond the
@@ -113,7 +116,8 @@ impl Reading {
             return None;
         }
         let expected_offset = std::mem::replace(&mut self.expected_offset, next_offset);
-        self.in_flight.push_back(std::mem::take(&mut self.size_bytes));
+        self.in_flight.push_back(self.gathered_bytes());
+        self.size_bytes = 0;
         self.oldest = None;
         Some(Cut {
             expected_offset,
@@ -211,6 +215,18 @@ mod tests {
         assert!(reading.room().is_none());
         reading.settled();
         assert!(reading.room().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_is_what_was_read_and_is_not_settled() {
+        let mut reading = reading(3, 0);
+        reading.add(&mut records(0..2), ReadOutcome::More, None, Instant::now());
+        assert_eq!((reading.gathered_bytes(), reading.held_bytes()), (512, 512));
+        reading.add(&mut records(2..3), ReadOutcome::More, None, Instant::now());
+        reading.add(&mut records(3..4), ReadOutcome::More, None, Instant::now());
+        assert_eq!((reading.gathered_bytes(), reading.held_bytes()), (256, 1_024));
+        reading.settled();
+        assert_eq!(reading.held_bytes(), 256);
     }
 
     #[tokio::test(start_paused = true)]
