@@ -13,6 +13,7 @@
 mod general;
 mod line;
 mod mask;
+mod one;
 mod path;
 mod pick;
 mod record;

@@ -7,6 +7,7 @@ use serde_json_path::JsonPath;
 use super::{
     general::query,
     mask::{mask, mask_tokens},
+    one::OnePath,
     path::{Rest, Segment, SimplePath},
     pick::{Picked, elements, kind, pick},
     record::{KeyPath, record},
@@ -31,41 +32,6 @@ pub struct SplitPage {
     pub total: Option<u64>,
     /// The JSON text of the token, or the link, that leads to the next page, where the page names it.
     pub token: Option<String>,
-}
-
-/// A place in a page where there is one value.
-struct OnePath {
-    text: String,
-    path: JsonPath,
-}
-
-impl OnePath {
-    fn parse(text: &str, place: &'static str) -> Result<Self, ApiError> {
-        match JsonPath::parse(text) {
-            Ok(path) => Ok(Self {
-                text: text.to_owned(),
-                path,
-            }),
-            Err(error) => Err(ApiError::Configure {
-                place,
-                problem: error.to_string(),
-            }),
-        }
-    }
-
-    /// The JSON text of what is there.
-    fn find<'t>(&self, page: &'t str) -> Result<Option<&'t str>, serde_json::Error> {
-        match SimplePath::parse(&self.text) {
-            SimplePath {
-                segments,
-                rest: Rest::Nothing,
-            } => Ok(match pick(page, &segments, false)? {
-                Picked::One(value) => Some(value.get()),
-                _ => None,
-            }),
-            _ => Ok(query(page, &self.path)?.first().copied()),
-        }
-    }
 }
 
 /// What may lead to the next page.
