@@ -88,12 +88,14 @@ fn parse_once(text: &str, lines: &Lines) -> (Table, Vec<SyntaxError>) {
 
 /// Where a text of several lines begins that runs to the end of the file, and what would close it: the parser names the end.
 fn unclosed(text: &str, at: usize, message: &str) -> Option<(usize, &'static str)> {
-    let quotes = match message {
-        _ if at < text.trim_end().len() => return None,
-        _ if message.contains("multi-line basic string") => "\"\"\"",
-        _ if message.contains("multi-line literal string") => "'''",
-        _ => return None,
-    };
+    let forms = [
+        ("multi-line basic string", "\"\"\""),
+        ("multi-line literal string", "'''"),
+    ];
+    let at_the_end = at >= text.trim_end().len();
+    let (_, quotes) = forms
+        .into_iter()
+        .find(|(name, _)| at_the_end && message.contains(name))?;
     Some((text.rfind(quotes)?, quotes))
 }
 
