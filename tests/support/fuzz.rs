@@ -130,8 +130,18 @@ const TEXT: [&str; 16] = [
     "{[",
 ];
 
-/// Whole numbers, broken ones, and some beyond every type.
-const NUMBERS: [&str; 20] = [
+/// Whole numbers, broken ones, the borders of the types, and some beyond every type.
+const NUMBERS: [&str; 30] = [
+    "127",
+    "128",
+    "-128",
+    "-129",
+    "32767",
+    "-32769",
+    "2147483647",
+    "9223372036854775807",
+    "9223372036854775807.0",
+    "-9223372036854775809",
     "0",
     "7",
     "-1",

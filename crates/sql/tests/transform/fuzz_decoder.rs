@@ -83,7 +83,7 @@ fn check(members: &[Member], ddl: &str, records: &[Vec<u8>]) -> TestCaseResult {
 
 #[test]
 fn fuzz_records_are_read_as_the_reference_reads_them_or_rejected_alone() {
-    fuzz(file!(), 64, &prop::collection::vec(any::<u8>(), 0..3000), |bytes| {
+    fuzz(file!(), 40, &prop::collection::vec(any::<u8>(), 0..3000), |bytes| {
         let mut tape = Tape::new(&bytes);
         let members = fuzz_kinds::members(&mut tape, 3);
         let mut ddl = String::new();
