@@ -199,7 +199,7 @@ const ONE_PROBLEM: &[(&str, &str, &str)] = &[
     (
         "url = \"https://host/people?token=hunter2\"\n",
         "",
-        "14: pipeline.people.source.url: missing, and it has no default. The address, without the parameters that query and paginate add.",
+        "14: pipeline.people.source.url: missing, and it has no default. The address, without the parameters that query and paginate add",
     ),
     (
         "stop = \"empty\"\n",

@@ -137,7 +137,10 @@ impl<'a> Section<'a> {
                 parse(&node, kind).map_err(|message| self.problem(name, message)).ok()
             }
             (None, Fallback::Required) => {
-                self.missing(name, format!("missing, and it has no default. {sentence}"));
+                self.missing(
+                    name,
+                    format!("missing, and it has no default. {}", sentence.trim_end_matches('.')),
+                );
                 None
             }
             (None, Fallback::Unset | Fallback::Follows(_)) => None,

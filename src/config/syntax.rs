@@ -62,11 +62,16 @@ fn parse_once(text: &str, lines: &Lines) -> (Table, Vec<SyntaxError>) {
                 .filter(|_| is_duplicate)
                 .unwrap_or_default()
                 .to_owned();
-            let message = match is_duplicate {
-                true => "written twice; keep one of them".to_owned(),
-                false => format!("not valid TOML: {}", error.message()),
+            let (start, message) = match (is_duplicate, unclosed(text, span.start, error.message())) {
+                (true, _) => (span.start, "written twice; keep one of them".to_owned()),
+                (false, Some((start, quotes))) => (
+                    start,
+                    format!("not valid TOML: the text that begins here is not closed; end it with {quotes}"),
+                ),
+                (false, None) => (span.start, format!("not valid TOML: {}", error.message())),
             };
-            let line = lines.line_of(span.start);
+            // What is missing at the end is missing on the last line that there is.
+            let line = lines.line_of(start.min(text.trim_end().len()));
             SyntaxError {
                 line,
                 last_line: lines.last_line_in_doubt(text, line),
@@ -79,6 +84,19 @@ fn parse_once(text: &str, lines: &Lines) -> (Table, Vec<SyntaxError>) {
         convert_table(table.get_ref(), &|offset| Origin::Line(lines.line_of(offset))),
         errors,
     )
+}
+
+/// Where a text of several lines begins that runs to the end of the file, and what would close it: the parser names the end.
+fn unclosed(text: &str, at: usize, message: &str) -> Option<(usize, &'static str)> {
+    let forms = [
+        ("multi-line basic string", "\"\"\""),
+        ("multi-line literal string", "'''"),
+    ];
+    let at_the_end = at >= text.trim_end().len();
+    let (_, quotes) = forms
+        .into_iter()
+        .find(|(name, _)| at_the_end && message.contains(name))?;
+    Some((text.rfind(quotes)?, quotes))
 }
 
 /// Parses one value, as it could stand behind `key = `.
@@ -204,6 +222,22 @@ mod tests {
         let lines: Vec<_> = errors.iter().map(|error| error.line).collect();
         assert_eq!(lines, [2, 3, 5]);
         assert_eq!(errors[2].key, "a");
+    }
+
+    #[test]
+    fn a_text_that_is_not_closed_is_named_where_it_begins() {
+        for quotes in ["\"\"\"", "'''"] {
+            let (_, errors) = parse(&format!("a = 1\nb = {quotes}\nlong\nc = 3\n\n"));
+            assert_eq!(errors.len(), 1);
+            assert_eq!(errors[0].line, 2);
+            assert!(
+                errors[0].message.contains(&format!("end it with {quotes}")),
+                "{}",
+                errors[0].message
+            );
+        }
+        let (_, errors) = parse("a = [\n1,\n\n");
+        assert!(!errors.is_empty() && errors.iter().all(|error| error.line <= 2));
     }
 
     #[test]

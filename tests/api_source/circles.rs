@@ -70,7 +70,9 @@ async fn tokens_that_go_round_are_found_out_before_a_page_comes_again() {
     for length in [2_u64, 3, 30] {
         let api = Api::start(move |_, asked: &Asked| {
             let page = asked.number("after");
-            json(items(page * 10, page * 10 + 10, json!({ "next": (page + 1) % length })))
+            // Back to the second page: back to the first one is another story.
+            let next = if page < length { page + 1 } else { 1 };
+            json(items(page * 10, page * 10 + 10, json!({ "next": next })))
         })
         .await;
         let swept = sweep(&settings(api.url(), cursor(None))).await;
@@ -94,6 +96,80 @@ async fn the_same_page_behind_another_token_is_found_out() {
     let api = Api::start(|number, _| json(items(0, 5, json!({ "next": format!("?n={number}") })))).await;
     let swept = sweep(&settings(api.url(), next_url())).await;
     assert_alarm(&swept, &["one page under two links"]);
+}
+
+#[tokio::test]
+async fn an_api_that_begins_anew_behind_its_last_page_is_found_out_before_a_record_comes_twice() {
+    for stop in [Some(Stop::Empty), None] {
+        let api = Api::start(|_, asked: &Asked| {
+            // A hundred pages: more than the tokens that a cursor remembers.
+            let page = (asked.number("page").max(asked.number("after") + 1) - 1) % 100;
+            json(items(page * 3, page * 3 + 3, json!({ "next": (page + 1) % 100 })))
+        })
+        .await;
+        let paginate = match stop {
+            Some(stop) => Paginate::Page {
+                param: "page".to_owned(),
+                first: 1,
+                stop,
+            },
+            None => cursor(None),
+        };
+        let swept = sweep(&settings(api.url(), paginate)).await;
+        assert_alarm(
+            &swept,
+            &[
+                "the same records as on the first page of this sweep",
+                "begin anew behind its last page",
+                "`last = N`",
+            ],
+        );
+        assert_eq!((swept.num_pages, swept.ids.len()), (100, 300));
+    }
+}
+
+#[tokio::test]
+async fn one_record_alone_may_come_again() {
+    let api = Api::start(|_, asked: &Asked| {
+        let after = asked.number("after");
+        // A counter that stands at 5 now and then.
+        let id = if after % 2 == 0 { 5 } else { 7 };
+        json(items(id, id + 1, json!({ "next": (after < 9).then_some(after + 1) })))
+    })
+    .await;
+    let swept = sweep(&settings(api.url(), cursor(None))).await;
+    assert_eq!((swept.num_pages, swept.failure().as_str()), (10, ""));
+}
+
+/// An inclusive filter over times that many records share: the same page for ever.
+#[tokio::test]
+async fn a_plateau_of_equal_times_under_an_inclusive_filter_is_found_out() {
+    for stop in [None, Some(Stop::Empty), Some(Stop::Short)] {
+        let api = Api::start(|_, asked: &Asked| {
+            let since = asked.number("after");
+            let records: Vec<_> = (0..100_u64)
+                .map(|id| json!({"id": id, "at": if id < 17 { id } else { 17 }}))
+                .filter(|record| record["at"].as_u64().unwrap() >= since)
+                .take(10)
+                .collect();
+            json(json!({ "items": records }))
+        })
+        .await;
+        let paginate = Paginate::Cursor {
+            param: "after".to_owned(),
+            path: "$.items[-1].at".to_owned(),
+            stop,
+        };
+        let swept = sweep(&settings(api.url(), paginate)).await;
+        let text = swept.failure();
+        assert!(
+            text.contains("after=17: the page names itself as the next one")
+                && text.contains("then more of them have it than a page takes: ask for larger pages"),
+            "{text}"
+        );
+        // 0 to 9, 9 to 18: nothing behind the plateau's first page, and nothing of what comes before is missing.
+        assert_eq!(swept.ids, (0..10).chain(9..19).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]

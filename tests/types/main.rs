@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
 
+#[path = "../support/fuzz.rs"]
+mod fuzz;
 #[path = "../support/load.rs"]
 mod load;
 

@@ -88,11 +88,33 @@ impl Reader {
         if begins_like_a_cursor && let Ok(found) = serde_json::from_str::<CursorLine<'_>>(text) {
             return Ok(Printed::State(found.cursor.get().to_owned()));
         }
-        let value: &RawValue = serde_json::from_str(text).map_err(|error| format!("is not JSON ({error})"))?;
-        Ok(Printed::Record(self.splitter.record(line, value.get())))
+        let error = match serde_json::from_str::<&RawValue>(text) {
+            Ok(value) => return Ok(Printed::Record(self.splitter.record(line, value.get()))),
+            Err(error) => error,
+        };
+        // What keeps to its token costs the record alone, as it does in a page. Half a cursor is no cursor, and no record.
+        if !begins_like_a_cursor
+            && let Some(masked) = line.without_bad_tokens()
+            && let Ok(value) = serde_json::from_str::<&RawValue>(masked.text())
+            && value.get().starts_with('{')
+        {
+            return Ok(Printed::Record(self.splitter.record(&masked, value.get())));
+        }
+        Err(format!("is not JSON ({error})"))
     }
 
     fn message(&self, line: &Line) -> Result<Printed, String> {
+        self.strict_message(line)
+            .or_else(|problem| match line.without_bad_tokens() {
+                Some(masked) => match self.strict_message(&masked) {
+                    Ok(printed @ Printed::Record(_)) => Ok(printed),
+                    _ => Err(problem),
+                },
+                None => Err(problem),
+            })
+    }
+
+    fn strict_message(&self, line: &Line) -> Result<Printed, String> {
         let message: Message<'_> =
             serde_json::from_str(line.text()).map_err(|error| format!("is not a Singer message ({error})"))?;
         let lacks = |what: &str| format!("is a Singer message of type {} without `{what}`", message.kind);
@@ -178,11 +200,23 @@ mod tests {
             (&b"[1]"[..], "not a JSON object but an array"),
             (b"42", "not a JSON object but a number"),
             (b"{\"name\": \"\xff\"}", "not UTF-8"),
+            // As Python prints it.
+            (
+                b"{\"id\": 1, \"mean\": NaN}",
+                "not JSON: expected value at line 1 column 19",
+            ),
+            (b"{\"name\": \"a\tb\"}", "not JSON: control character"),
         ] {
             let reject = record(read(&reader, line)).reject.expect("a refusal");
             assert!(reject.reason.contains(reason), "{}", reject.reason);
         }
-        for line in [&b"Loading..."[..], b"{\"id\": 1", b"{\"id\": 1} {\"id\": 2}", b"NaN"] {
+        for line in [
+            &b"Loading..."[..],
+            b"{\"id\": 1",
+            b"{\"id\": 1} {\"id\": 2}",
+            b"NaN",
+            b"{\"cursor\": NaN}",
+        ] {
             let reason = read(&reader, line).expect_err("a refusal");
             assert!(reason.starts_with("is not JSON ("), "{reason}");
         }
@@ -197,6 +231,13 @@ mod tests {
         ));
         assert_eq!(&found.payload[..], br#"{"id": 7, "big": 12345678901234567890}"#);
         assert_eq!(found.key.as_deref(), Some(&b"7"[..]));
+        let refused = record(read(
+            &reader,
+            br#"{"type":"RECORD","stream":"users","record":{"x":Infinity}}"#,
+        ));
+        assert_eq!(&refused.payload[..], br#"{"x":Infinity}"#);
+        assert!(refused.reject.expect("a refusal").reason.contains("not JSON"));
+        assert!(read(&reader, br#"{"type":"STATE","value":{"mean":NaN}}"#).is_err());
         assert!(matches!(
             read(&reader, br#"{"value":{"bookmarks":{}},"type":"STATE"}"#),
             Ok(Printed::State(state)) if state == r#"{"bookmarks":{}}"#

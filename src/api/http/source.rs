@@ -244,6 +244,11 @@ impl Inner {
 fn remedy(paginate: &Paginate, circle: Circle) -> String {
     match (paginate, circle) {
         (Paginate::Single, _) => String::new(),
+        (_, Circle::FirstPage) => {
+            "the API seems to begin anew behind its last page: say `last = N`, or `stop = \"short\"` if its last page is shorter \
+             than the others"
+                .to_owned()
+        }
         (Paginate::Page { param, .. } | Paginate::Offset { param, .. }, _) => format!(
             "the API seems to ignore the page parameter `{param}` (or to repeat its last page: then say `last = N`)"
         ),
@@ -251,6 +256,12 @@ fn remedy(paginate: &Paginate, circle: Circle) -> String {
             format!("the API seems to ignore the parameter `{param}`, which takes the token")
         }
         (_, Circle::SamePage) => "the API seems to serve one page under two links".to_owned(),
+        (Paginate::Cursor { .. }, Circle::SameToken) => {
+            "if this is how the API marks its end, say `stop = \"empty\"` or `stop = \"short\"`; if the token is a value of \
+             the records, such as a time, then more of them have it than a page takes: ask for larger pages, or for a token \
+             that is unique; else ask whoever runs the API"
+                .to_owned()
+        }
         _ => "if this is how the API marks its end, say `stop = \"empty\"` or `stop = \"short\"`; else check `paginate`, or \
               ask whoever runs the API"
             .to_owned(),

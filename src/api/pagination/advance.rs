@@ -35,17 +35,26 @@ impl PageRequest {
         // What lies beyond a stripe's window is another stripe's.
         let taken = page.num_records.min(self.room.unwrap_or(u64::MAX));
         let keep = taken.min(self.limit.unwrap_or(u64::MAX));
+        // One record alone may well come again; a whole page does not.
+        let first_hash = match before.pages {
+            0 => hash.clone().filter(|_| page.num_records > 1),
+            _ => before.first_hash.clone(),
+        };
         let mut cursor = PageCursor {
             records: before.records.saturating_add(keep),
             pages: before.pages.saturating_add(1),
             last_len: Some(page.num_records),
             last_hash: hash,
+            first_hash,
             done: true,
             ..before.clone()
         };
         let repeats = cursor.last_hash.is_some() && cursor.last_hash == before.last_hash;
         if repeats && !matches!(paginate, Paginate::Single) {
             return Err(Circle::SamePage);
+        }
+        if cursor.last_hash.is_some() && cursor.last_hash == before.first_hash {
+            return Err(Circle::FirstPage);
         }
         match paginate {
             Paginate::Single => {}

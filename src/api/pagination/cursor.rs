@@ -75,6 +75,9 @@ pub struct PageCursor {
     /// A hash of the records of the page before, in hexadecimal digits; none after an empty page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_hash: Option<String>,
+    /// A hash of the records of the sweep's first page, where it has more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_hash: Option<String>,
     /// Hashes of the last tokens of the sweep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<String>,
@@ -99,6 +102,7 @@ impl PageCursor {
             limit: None,
             last_len: None,
             last_hash: None,
+            first_hash: None,
             seen: Vec::new(),
             landmark: None,
             done: false,

@@ -1,7 +1,7 @@
 //! Paths that need the JSONPath engine. It works on a parsed copy, which is only asked *where* the matches are: their text
 //! is cut from the page itself, because a parsed number is not always the number that was written.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, value::RawValue};
@@ -74,7 +74,7 @@ fn cut<'t>(text: &'t str, wanted: Vec<(usize, &[Segment])>, found: &mut [&'t str
 }
 
 /// The members of an object by name; the last one of a name counts.
-struct Members<'de>(BTreeMap<std::borrow::Cow<'de, str>, &'de RawValue>);
+struct Members<'de>(BTreeMap<Cow<'de, str>, &'de RawValue>);
 
 impl<'de> serde::Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -101,9 +101,43 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
 /// Parses the text, leaving out what is nested too deep for a recursive parser.
 fn shallow(text: &str) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = Shallow { depth: 0 }.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(value)
+    let strict = Shallow { depth: 0 }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value));
+    // A number beyond all floats, or half of a surrogate pair, is JSON, but the parser has no value for it.
+    strict.or_else(|_| lenient(serde_json::from_str::<&RawValue>(text)?.get(), 0))
+}
+
+/// The same for text that is known to be JSON, with the nearest value where there is none. It reads the text once for each
+/// level, so it is for the page that the other one gives up.
+fn lenient(text: &str, depth: usize) -> Result<Value, serde_json::Error> {
+    if depth >= VISIBLE_DEPTH {
+        return Ok(Value::Null);
+    }
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            let members: Members<'_> = serde_json::from_str(text)?;
+            let member = |(name, value): (Cow<'_, str>, &RawValue)| {
+                lenient(value.get(), depth + 1).map(|value| (name.into_owned(), value))
+            };
+            members
+                .0
+                .into_iter()
+                .map(member)
+                .collect::<Result<_, _>>()
+                .map(Value::Object)
+        }
+        Some(b'[') => match pick(text, &[], true)? {
+            Picked::Each(each) => {
+                let elements = each.into_iter().map(|element| lenient(element.get(), depth + 1));
+                elements.collect::<Result<_, _>>().map(Value::Array)
+            }
+            _ => Ok(Value::Null),
+        },
+        Some(b'"') => Ok(serde_json::from_str(text).unwrap_or_else(|_| text.trim_matches('"').into())),
+        Some(b'-') => Ok(serde_json::from_str(text).unwrap_or_else(|_| f64::MIN.into())),
+        _ => Ok(serde_json::from_str(text).unwrap_or_else(|_| f64::MAX.into())),
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -141,8 +175,8 @@ impl<'de> Visitor<'de> for Shallow {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut members = Map::new();
-        while let Some(name) = map.next_key::<String>()? {
-            members.insert(name, map.next_value_seed(self)?);
+        while let Some(name) = map.next_key::<Name<'de>>()? {
+            members.insert(name.0.into_owned(), map.next_value_seed(self)?);
         }
         Ok(Value::Object(members))
     }

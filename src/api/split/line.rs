@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json_path::JsonPath;
 
 use super::{
-    mask::mask,
+    mask::{mask, mask_tokens},
     record::{KeyPath, record},
 };
 use crate::model::PageRecord;
@@ -25,6 +25,15 @@ impl Line {
             Cow::Owned(text) => Some(text),
         };
         Self { bytes, masked }
+    }
+
+    /// The same line, in which what is no JSON but keeps to its token is masked too: `NaN`, a tab in a text. `None` where
+    /// there is nothing of that kind.
+    pub fn without_bad_tokens(&self) -> Option<Self> {
+        Some(Self {
+            bytes: self.bytes.clone(),
+            masked: Some(mask_tokens(self.text())?),
+        })
     }
 
     /// The text: as long as the line, byte for byte.
@@ -54,6 +63,6 @@ impl LineSplitter {
     pub fn record(&self, line: &Line, value: &str) -> PageRecord {
         let at = value.as_ptr() as usize - line.text().as_ptr() as usize;
         let payload = line.bytes.slice(at..at + value.len());
-        record(payload, value, line.masked.is_some(), self.key.as_ref())
+        record(payload, value, self.key.as_ref())
     }
 }

@@ -7,10 +7,13 @@
 //! |---|---|
 //! | the body is not JSON, or `records` leads to nothing | [`PageProblem`]: the whole page |
 //! | a record is not an object, not UTF-8, or nested too deep | that record alone is refused |
+//! | a record has a token that is no JSON: `NaN`, a bare line end in a text, `\x` | that record alone is refused |
+//! | the token or the total of the page cannot be read | [`PageProblem`]: it is not taken for the end |
 
 mod general;
 mod line;
 mod mask;
+mod one;
 mod path;
 mod pick;
 mod record;

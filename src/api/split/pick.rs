@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::HashMap, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::path::Segment;
@@ -48,7 +48,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Picked<'de>, D::Error> {
         if self.path.is_empty() && !self.elements {
-            return serde::Deserialize::deserialize(deserializer).map(Picked::One);
+            return Deserialize::deserialize(deserializer).map(Picked::One);
         }
         deserializer.deserialize_any(self)
     }
@@ -137,28 +137,19 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 }
 
-/// A member's name, borrowed from the text unless it has escapes.
+/// A member's name, borrowed from the text unless it has escapes. One that stands for no text (half of a surrogate pair)
+/// stays as it was written: it is not the one that is looked for, and no reason to lose the page.
 pub(super) struct Name<'de>(pub(super) Cow<'de, str>);
 
-impl<'de> serde::Deserialize<'de> for Name<'de> {
+impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl<'de> Visitor<'de> for NameVisitor {
-            type Value = Name<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a member's name")
-            }
-
-            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Borrowed(name)))
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(name.to_owned())))
-            }
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let written = &raw[1..raw.len() - 1];
+        if !written.contains('\\') {
+            return Ok(Self(Cow::Borrowed(written)));
         }
-        deserializer.deserialize_str(NameVisitor)
+        let resolved = serde_json::from_str(raw).map(Cow::Owned);
+        Ok(Self(resolved.unwrap_or(Cow::Borrowed(written))))
     }
 }
 

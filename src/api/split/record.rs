@@ -1,6 +1,7 @@
 //! From a raw JSON value to a record, with its key, or to a refusal.
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use serde_json_path::JsonPath;
 
 use super::{
@@ -55,12 +56,12 @@ impl KeyPath {
 }
 
 /// Makes a record of one value. `payload` is its slice of the body; `text` is the same as text, masked if need be.
-pub(super) fn record(payload: Bytes, text: &str, masked: bool, key: Option<&KeyPath>) -> PageRecord {
+pub(super) fn record(payload: Bytes, text: &str, key: Option<&KeyPath>) -> PageRecord {
     let kind = kind(text);
     let reason = if kind != "an object" {
         Some(format!("record is not a JSON object but {kind}"))
-    } else if masked && std::str::from_utf8(&payload).is_err() {
-        Some("record is not UTF-8".to_owned())
+    } else if payload.as_ptr() != text.as_ptr() && payload != text.as_bytes() {
+        Some(unmasked_problem(&payload))
     } else if is_too_deep(text) {
         Some(format!("record is nested deeper than {MAX_DEPTH} levels"))
     } else {
@@ -84,6 +85,17 @@ pub(super) fn record(payload: Bytes, text: &str, masked: bool, key: Option<&KeyP
                 reject: Some(reject),
             }
         }
+    }
+}
+
+/// What was masked in a record.
+fn unmasked_problem(payload: &[u8]) -> String {
+    let Ok(text) = std::str::from_utf8(payload) else {
+        return "record is not UTF-8".to_owned();
+    };
+    match serde_json::from_str::<&RawValue>(text) {
+        Err(error) => format!("record is not JSON: {error}"),
+        Ok(_) => "record is not JSON".to_owned(),
     }
 }
 

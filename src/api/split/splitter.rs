@@ -1,14 +1,14 @@
 //! Splits pages, as the settings of one source say.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use serde_json_path::JsonPath;
 
 use super::{
     general::query,
-    mask::mask,
-    path::{Rest, SimplePath},
+    mask::{mask, mask_tokens},
+    one::OnePath,
+    path::{Rest, Segment, SimplePath},
     pick::{Picked, elements, kind, pick},
     record::{KeyPath, record},
 };
@@ -34,41 +34,6 @@ pub struct SplitPage {
     pub token: Option<String>,
 }
 
-/// A place in a page where there is one value.
-struct OnePath {
-    text: String,
-    path: JsonPath,
-}
-
-impl OnePath {
-    fn parse(text: &str, place: &'static str) -> Result<Self, ApiError> {
-        match JsonPath::parse(text) {
-            Ok(path) => Ok(Self {
-                text: text.to_owned(),
-                path,
-            }),
-            Err(error) => Err(ApiError::Configure {
-                place,
-                problem: error.to_string(),
-            }),
-        }
-    }
-
-    /// The JSON text of what is there.
-    fn find<'t>(&self, page: &'t str) -> Option<&'t str> {
-        match SimplePath::parse(&self.text) {
-            SimplePath {
-                segments,
-                rest: Rest::Nothing,
-            } => match pick(page, &segments, false) {
-                Ok(Picked::One(value)) => Some(value.get()),
-                _ => None,
-            },
-            _ => query(page, &self.path).ok().and_then(|found| found.first().copied()),
-        }
-    }
-}
-
 /// What may lead to the next page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TokenForm {
@@ -82,6 +47,9 @@ enum TokenForm {
 
 /// A longer token would not fit into a cursor, nor into a request.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// What a page writes where there is no error.
+const NOTHING: [&str; 5] = ["null", "false", "\"\"", "[]", "{}"];
 
 /// Splits the pages of one source.
 pub struct Splitter {
@@ -135,27 +103,34 @@ impl Splitter {
             .strip_prefix(b"\xef\xbb\xbf")
             .map_or(body.clone(), |rest| body.slice_ref(rest));
         let text = mask(&body);
-        let masked = matches!(text, Cow::Owned(_));
+        self.read(&body, &text).or_else(|problem| match mask_tokens(&text) {
+            Some(masked) => self.read(&body, &masked).map_err(|_| problem),
+            None => Err(problem),
+        })
+    }
+
+    /// Splits a body by its text, in which some bytes may be masked.
+    fn read(&self, body: &Bytes, text: &str) -> Result<SplitPage, PageProblem> {
         let start = text.as_ptr() as usize;
         let records = self
-            .find(&text)?
+            .find(text)?
             .into_iter()
             .map(|found| {
                 let at = found.as_ptr() as usize - start;
-                record(body.slice(at..at + found.len()), found, masked, self.key.as_ref())
+                record(body.slice(at..at + found.len()), found, self.key.as_ref())
             })
             .collect();
         Ok(SplitPage {
             records,
-            total: self.total(&text)?,
-            token: self.token(&text)?,
+            total: self.total(body, text)?,
+            token: self.token(body, text)?,
         })
     }
 
     fn find<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, PageProblem> {
         let SimplePath { segments, rest } = &self.records;
         let picked = pick(text, segments, *rest == Rest::Elements).map_err(|error| self.not_json(text, &error))?;
-        if *rest == Rest::General && matches!(picked, Picked::One(_)) {
+        if *rest == Rest::General && matches!(picked, Picked::One(value) if value.get() != "null") {
             return query(text, &self.records_path).map_err(|error| self.not_json(text, &error));
         }
         let raw = match picked {
@@ -166,11 +141,11 @@ impl Splitter {
                     _ => vec![],
                 },
                 Some(b'{') => vec![value],
-                Some(b'n') => vec![],
+                Some(b'n') => self.no_records(text)?,
                 _ => return Err(self.leads_to(kind(value.get()))),
             },
             Picked::Each(each) => each,
-            Picked::Null => vec![],
+            Picked::Null => self.no_records(text)?,
             Picked::Missing { within_empty: true } if self.empty_is_an_end => vec![],
             Picked::Missing { .. } => return Err(self.leads_to("nothing")),
             Picked::Scalar(kind) => return Err(self.leads_to(kind)),
@@ -178,11 +153,44 @@ impl Splitter {
         Ok(raw.into_iter().map(|value| value.get()).collect())
     }
 
-    fn total(&self, text: &str) -> Result<Option<u64>, PageProblem> {
+    /// `null` where records should be is a page without any, unless the page says that something went wrong: GraphQL does
+    /// so with status 200, and an end would be taken for the end of the data.
+    fn no_records<'t>(&self, text: &'t str) -> Result<Vec<&'t RawValue>, PageProblem> {
+        let names_one = |name: &&str| {
+            let picked = pick(text, &[Segment::Name((*name).to_owned())], false);
+            matches!(picked, Ok(Picked::One(value)) if !NOTHING.contains(&value.get()))
+        };
+        match ["errors", "error"].iter().find(|name| names_one(name)) {
+            Some(name) => Err(PageProblem(format!(
+                "`records = {}` leads to null in it, and it has `{name}`",
+                self.records_text
+            ))),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// What is at a place in the page; `None` = nothing. What cannot be read is not nothing: that would be the end.
+    fn one<'t>(&self, path: &OnePath, body: &Bytes, text: &'t str) -> Result<Option<&'t str>, PageProblem> {
+        let found = path.find(text).map_err(|error| self.not_json(text, &error))?;
+        let is_masked = |found: &&str| {
+            let at = found.as_ptr() as usize - text.as_ptr() as usize;
+            body[at..at + found.len()] != *found.as_bytes()
+        };
+        match found {
+            Some(found) if is_masked(&found) => Err(PageProblem(format!(
+                "`{}` leads to {} that is no JSON or no UTF-8",
+                path.text,
+                kind(found)
+            ))),
+            found => Ok(found),
+        }
+    }
+
+    fn total(&self, body: &Bytes, text: &str) -> Result<Option<u64>, PageProblem> {
         let Some(path) = &self.total else {
             return Ok(None);
         };
-        let found = path.find(text);
+        let found = self.one(path, body, text)?;
         let total = found.and_then(|found| found.trim_matches('"').parse().ok());
         total.map(Some).ok_or_else(|| {
             PageProblem(format!(
@@ -194,12 +202,12 @@ impl Splitter {
     }
 
     /// What leads to the next page. Nothing, null, false and an empty text are the end.
-    fn token(&self, text: &str) -> Result<Option<String>, PageProblem> {
+    fn token(&self, body: &Bytes, text: &str) -> Result<Option<String>, PageProblem> {
         let Some((path, form)) = &self.token else {
             return Ok(None);
         };
-        let Some(found) = path
-            .find(text)
+        let Some(found) = self
+            .one(path, body, text)?
             .filter(|found| !matches!(*found, "null" | "false" | r#""""#))
         else {
             return Ok(None);

@@ -49,6 +49,10 @@ impl Default for Retention {
     }
 }
 
+/// What redb may hold of the file; its default is a gigabyte. Records are written once and read once, and what was written
+/// last is in the system's cache too.
+const CACHE_BYTES: usize = 64 << 20;
+
 #[derive(Clone, Debug)]
 pub(super) struct Topic {
     pub(super) name: Arc<str>,
@@ -81,7 +85,10 @@ impl Storage {
                 source: Box::new(source),
             })?;
         }
-        let mut database = Database::create(path).map_err(open)?;
+        let mut database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(path)
+            .map_err(open)?;
         database.compact().map_err(|source| LogError::Open {
             log: place.clone(),
             source: Box::new(source),

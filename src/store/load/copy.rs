@@ -3,7 +3,7 @@
 //! diesel's [`CopyTarget`] has no `self`: the target's text reaches `walk_target` through a thread-local. The trait's
 //! method is hidden from diesel's documentation, which is why diesel's version is pinned.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, io::Write};
 
 use diesel::{
     PgConnection, QueryResult,
@@ -16,6 +16,9 @@ use crate::sql::encode;
 
 /// How much is gathered before libpq is called: it copies what it gets, and a call a row would cost more than that.
 const CHUNK_BYTES: usize = 128 << 10;
+
+/// No more than this at a time: a connection keeps a buffer as large as the largest piece for as long as it lives.
+const PIECE_BYTES: usize = 2 * CHUNK_BYTES;
 
 thread_local! {
     static TARGET: RefCell<String> = const { RefCell::new(String::new()) };
@@ -60,15 +63,24 @@ pub(super) fn copy_in(
             for index in 0..num_tuples {
                 append(index, &mut chunk);
                 if chunk.len() >= CHUNK_BYTES {
-                    sink.write_all(&chunk).map_err(unsent)?;
+                    send(sink, &chunk)?;
                     chunk.clear();
+                    // One huge row is no reason to keep its memory until the end of the batch.
+                    chunk.shrink_to(PIECE_BYTES);
                 }
             }
             chunk.extend_from_slice(&encode::TRAILER);
-            sink.write_all(&chunk).map_err(unsent)
+            send(sink, &chunk)
         })
         .with_format(CopyFormat::Binary)
         .execute(conn)
+}
+
+/// Sends a chunk, which one huge row may have made larger than the others.
+fn send(sink: &mut dyn Write, chunk: &[u8]) -> QueryResult<()> {
+    chunk
+        .chunks(PIECE_BYTES)
+        .try_for_each(|piece| sink.write_all(piece).map_err(unsent))
 }
 
 /// libpq takes data for as long as there is a connection; it tells what the server thinks of them at the end.

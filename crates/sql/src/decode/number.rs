@@ -142,16 +142,8 @@ pub(crate) fn decimal(text: &[u8], precision: u8, scale: i8) -> Result<i128, Ine
 /// The float nearest to the number that the text says, if it is finite.
 pub(crate) fn float<T: std::str::FromStr>(text: &[u8], is_finite: impl Fn(&T) -> bool) -> Result<T, Inexact> {
     let text = str::from_utf8(text).map_err(|_| Inexact::NotANumber)?;
-    // Rust also reads "inf", "nan", "+1", "1." and ".5", which are no numbers of JSON.
-    let numeric = text
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'));
-    let framed = text
-        .strip_prefix('-')
-        .unwrap_or(text)
-        .starts_with(|c: char| c.is_ascii_digit())
-        && text.ends_with(|c: char| c.is_ascii_digit());
-    if !numeric || !framed {
+    // Rust also reads "inf", "nan", "+1", "1.", "1.e5" and ".5", which are no numbers of JSON.
+    if !is_json(text.as_bytes()) {
         return Err(Inexact::NotANumber);
     }
     let value = text.parse().map_err(|_| Inexact::NotANumber)?;
@@ -160,6 +152,37 @@ pub(crate) fn float<T: std::str::FromStr>(text: &[u8], is_finite: impl Fn(&T) ->
     } else {
         Err(Inexact::Range)
     }
+}
+
+/// Whether it is a number as JSON writes them, but for zeros in front, which do no harm.
+fn is_json(text: &[u8]) -> bool {
+    let mut rest = text.strip_prefix(b"-").unwrap_or(text);
+    if !take_digits(&mut rest) {
+        return false;
+    }
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        rest = fraction;
+        if !take_digits(&mut rest) {
+            return false;
+        }
+    }
+    if let [b'e' | b'E', exponent @ ..] = rest {
+        rest = match exponent {
+            [b'+' | b'-', digits @ ..] => digits,
+            digits => digits,
+        };
+        if !take_digits(&mut rest) {
+            return false;
+        }
+    }
+    rest.is_empty()
+}
+
+/// Passes over digits; `false` = there is none.
+fn take_digits(text: &mut &[u8]) -> bool {
+    let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    *text = &text[count..];
+    count > 0
 }
 
 #[cfg(test)]
@@ -232,7 +255,9 @@ mod tests {
         }
         assert_eq!(double("1e400"), Err(Inexact::Range));
         assert_eq!(float(b"1e39", |value: &f32| value.is_finite()), Err(Inexact::Range));
-        for text in ["NaN", "inf", "Infinity", "", "-", "1.", ".5", "+1", "e5"] {
+        for text in [
+            "NaN", "inf", "Infinity", "", "-", "1.", ".5", "+1", "e5", "1.e5", "1e", "1e+", "1-2",
+        ] {
             assert_eq!(double(text), Err(Inexact::NotANumber), "{text}");
         }
     }

@@ -119,6 +119,9 @@ fn refusal(sqlstate: &'static str, reason: impl Into<String>) -> Box<Refusal> {
     })
 }
 
+/// The buffer of a batch is reused, but a larger one than this is given back.
+const KEPT_BYTES: usize = 32 << 20;
+
 /// Encoded rows, each in one piece, to be sent in any order. Its buffers are reused from batch to batch.
 #[derive(Debug, Default)]
 pub struct Tuples {
@@ -150,6 +153,8 @@ impl Tuples {
 
     fn clear(&mut self) {
         self.bytes.clear();
+        // One huge row is no reason to keep its memory for good.
+        self.bytes.shrink_to(KEPT_BYTES);
         self.ends.clear();
     }
 }

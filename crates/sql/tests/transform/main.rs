@@ -2,8 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+#[path = "../../../../tests/support/fuzz.rs"]
+mod fuzz;
+
 mod bad_records;
 mod exactness;
+mod fuzz_decoder;
+mod fuzz_kinds;
+mod fuzz_reference;
+mod fuzz_schema;
 mod lineage;
 mod metadata;
 mod nul;
