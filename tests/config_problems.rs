@@ -256,7 +256,17 @@ const ONE_PROBLEM: &[(&str, &str, &str)] = &[
     (
         "brokers = \"host:9092\"",
         "properties = { \"group.id\" = \"x\" }",
-        "4: kafka.properties.group.id: is set by aqueduct itself: \"exactly once\" stands on it; remove it",
+        "4: kafka.properties.group.id: is set by aqueduct itself: the groups bear the pipeline's name; remove it",
+    ),
+    (
+        "brokers = \"host:9092\"",
+        "properties = { \"partition.assignment.strategy\" = \"range\" }",
+        "4: kafka.properties.partition.assignment.strategy: is set by aqueduct itself: partitions are handed over cooperatively; remove it",
+    ),
+    (
+        "brokers = \"host:9092\"",
+        "properties = { \"group.instance.id\" = \"me\" }",
+        "4: kafka.properties.group.instance.id: is set by aqueduct itself: the members of one daemon would push each other out; remove it",
     ),
     (
         "brokers = \"host:9092\"",

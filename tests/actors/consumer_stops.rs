@@ -7,7 +7,8 @@ use tokio::time::advance;
 
 use crate::{
     clock::{on_held_time, on_real_time, until},
-    consumer::{Scene, settle},
+    consumer::{Scene, move_to, settle},
+    load::key,
     scripted_load::AtPoll,
 };
 
@@ -136,5 +137,25 @@ fn an_ordered_stop_ends_while_a_claim_waits_for_an_outage() {
         scene.log.assign(0, 100);
         scene.until_state(0, "claiming").await;
         assert!(scene.room.stop().await.is_clean());
+    });
+}
+
+/// A session that has timed out for good: another one bears its identity, or the group's strategy has changed.
+#[test]
+fn a_membership_that_is_of_no_use_any_more_costs_a_restart_with_back_off_and_nothing_hangs() {
+    on_real_time(async {
+        let scene = Scene::at_work().await;
+        let first = scene.batches.take();
+        let next_offset = first.message.0.next_offset;
+        scene.log.state().at_poll.push_back(AtPoll::Fatal);
+        until("it has another life", || scene.room.child().life == 2).await;
+        let failure = scene.room.child().last_failure.unwrap();
+        assert!(failure.reason.contains("has another owner"), "{}", failure.reason);
+        // The old life's batch is settled meanwhile, as a writer would do it: the next claim finds it so.
+        move_to(&scene.database, &key(0), next_offset);
+        drop(first);
+        scene.log.assign(0, 100);
+        until("it reads again", || scene.log.starts(0).len() == 2).await;
+        assert_eq!(scene.log.starts(0), [0, next_offset]);
     });
 }

@@ -18,6 +18,8 @@ pub enum AtPoll {
     Tell(LoadEvent),
     /// From now on the position of this partition is outside of what the log holds.
     OutOfRange(i32),
+    /// The member is of no use any more, as one that another one with its identity has pushed out.
+    Fatal,
 }
 
 /// What the member was told.
@@ -128,6 +130,7 @@ impl LoadMember for Member {
             match next {
                 AtPoll::Tell(event) => events.push(event),
                 AtPoll::OutOfRange(partition) => state.out_of_range.push(partition),
+                AtPoll::Fatal => return Err(LogError::Lost { place: "people".into() }),
             }
         }
         Ok(events)

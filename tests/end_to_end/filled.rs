@@ -22,7 +22,7 @@ pub struct Filled {
     pub name: String,
     pub table: String,
     pub job: Job,
-    brokers: String,
+    pub brokers: String,
     admin: AdminClient<DefaultClientContext>,
 }
 

@@ -1,6 +1,7 @@
 //! `[daemon]`, `[kafka]`, `[postgres]`, `[supervision]`.
 
 use crate::config::{
+    OWN_PROPERTIES,
     keys::Kind,
     names,
     section::Section,
@@ -48,33 +49,16 @@ pub(super) fn daemon(section: &Section<'_>) -> Option<Daemon> {
     })
 }
 
-/// What the guarantee stands on, or what another key says. aqueduct sets these itself.
-const OWN_PROPERTIES: &[&str] = &[
-    "auto.offset.reset",
-    "bootstrap.servers",
-    "delivery.report.only.error",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "enable.idempotence",
-    "enable.partition.eof",
-    "group.id",
-    "group.protocol",
-    "isolation.level",
-    "metadata.broker.list",
-    "partition.assignment.strategy",
-    "transactional.id",
-];
-
 pub(super) fn kafka(section: &Section<'_>) -> Option<Kafka> {
     let brokers = section.parsed("brokers", names::brokers);
     let properties = section.secret_map("properties", |name, _| match name {
         "bootstrap.servers" | "metadata.broker.list" => {
             Some("is written as brokers in [kafka]; move it there".to_owned())
         }
-        _ if OWN_PROPERTIES.contains(&name) => {
-            Some("is set by aqueduct itself: \"exactly once\" stands on it; remove it".to_owned())
-        }
-        _ => None,
+        _ => OWN_PROPERTIES
+            .iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, reason)| format!("is set by aqueduct itself: {reason}; remove it")),
     });
     Some(Kafka {
         brokers: brokers?,

@@ -106,9 +106,19 @@ pub(super) struct Reported {
     pub(super) reason: String,
 }
 
+/// Somebody else is in the group, and cannot hand partitions over one by one as our members do.
+const STRANGER: &str = "another program is a member of this consumer group, with another assignment strategy than \
+    cooperative-sticky; end it, or give the pipeline another name";
+
 /// A failed call as a [`LogError`].
 pub(super) fn call(operation: &'static str, place: impl Into<String>, error: KafkaError) -> LogError {
     let place = place.into();
+    if code(&error) == Some(Code::InconsistentGroupProtocol) {
+        return LogError::Mismatch {
+            place,
+            problem: STRANGER.to_owned(),
+        };
+    }
     let verdict = code(&error).map_or(Verdict::Fail, verdict);
     if verdict == Verdict::Lost {
         return LogError::Lost { place };

@@ -1,47 +1,17 @@
 //! The user's `[kafka.properties]`: what they may set, and what of it must never be printed.
 
-use crate::{config::settings::Secret, log::LogError};
-
-/// Properties that a guarantee stands on, and what stands on each.
-const RESERVED: [(&str, &str); 17] = [
-    ("bootstrap.servers", "the brokers are named by `kafka.brokers`"),
-    ("metadata.broker.list", "the brokers are named by `kafka.brokers`"),
-    ("group.id", "the groups bear the pipeline's name"),
-    ("group.protocol", "ownership is built on the classic protocol"),
-    (
-        "group.instance.id",
-        "the members of one daemon would push each other out",
-    ),
-    ("transactional.id", "it is the identity of a shard's only writer"),
-    ("enable.idempotence", "transactions need it"),
-    ("acks", "a transaction needs every replica's acknowledgement"),
-    (
-        "request.required.acks",
-        "a transaction needs every replica's acknowledgement",
-    ),
-    ("delivery.report.only.error", "commits would take 100 ms each"),
-    ("enable.auto.commit", "the offsets that count are kept in PostgreSQL"),
-    ("auto.commit.enable", "the offsets that count are kept in PostgreSQL"),
-    ("isolation.level", "records of aborted transactions must not be read"),
-    ("auto.offset.reset", "a reset would lose or double records in silence"),
-    (
-        "partition.assignment.strategy",
-        "partitions are handed over cooperatively",
-    ),
-    ("enable.partition.eof", "the end of a partition must be noticed"),
-    (
-        "enable.auto.offset.store",
-        "the offsets that count are kept in PostgreSQL",
-    ),
-];
+use crate::{
+    config::{OWN_PROPERTIES, settings::Secret},
+    log::LogError,
+};
 
 /// Refuses the first property that is aqueduct's own.
 pub(super) fn check(properties: &[(String, Secret)]) -> Result<(), LogError> {
     for (key, _) in properties {
-        if let Some((_, reason)) = RESERVED.iter().find(|(reserved, _)| reserved == key) {
+        if let Some((_, reason)) = OWN_PROPERTIES.iter().find(|(own, _)| own == key) {
             return Err(LogError::Mismatch {
                 place: "kafka.properties".to_owned(),
-                problem: format!("`{key}` cannot be set, because {reason}; remove it"),
+                problem: format!("`{key}` is set by aqueduct itself: {reason}; remove it"),
             });
         }
     }
@@ -103,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_property_that_a_guarantee_stands_on_is_refused_with_the_reason() {
-        for (key, reason) in RESERVED {
+        for (key, reason) in OWN_PROPERTIES {
             let error = check(&properties(&[("client.id", "x"), (key, "y")])).unwrap_err();
             assert!(matches!(error, LogError::Mismatch { .. }));
             assert!(
