@@ -134,6 +134,7 @@ impl Probe {
             Some(session) => session,
             None => self.session.insert(Session::connect(&self.connect, "probe")?),
         };
+        session.expect_writable()?;
         let known = positions::rows(session, &self.spec)?;
         let lost = positions::lost(session, &self.spec, &known, topic.as_ref())?;
         let (records, tables) = ledger::read(session, &self.spec.pipeline)?;

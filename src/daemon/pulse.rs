@@ -307,6 +307,7 @@ fn ask_store(shared: &Shared, session: &mut Option<Session>) -> Result<(), BoxEr
         Some(session) => session,
         None => session.insert(Session::connect(connect, &format!("{} pulse", spec.pipeline))?),
     };
+    session.expect_writable()?;
     let known = offsets::read_all(session, &spec.pipeline)?;
     let (records, tables) = ledger::read(session, &spec.pipeline)?;
     let mut found = shared.found();

@@ -34,6 +34,12 @@ struct Greeting {
 }
 
 #[derive(QueryableByName)]
+struct ReadOnly {
+    #[diesel(sql_type = Bool)]
+    read_only: bool,
+}
+
+#[derive(QueryableByName)]
 struct Accepted {
     #[diesel(sql_type = Bool)]
     accepted: bool,
@@ -115,6 +121,27 @@ impl Session {
         error
     }
 
+    /// An error, as a write would meet it, when the server has become read-only since the session was opened: a demoted
+    /// primary goes on answering whoever only reads, with what was true before the fail-over.
+    pub fn expect_writable(&mut self) -> Result<(), StoreError> {
+        let ask = "SELECT current_setting('transaction_read_only')::bool AS read_only";
+        let place = self.place.clone();
+        let answer: ReadOnly = diesel::sql_query(ask)
+            .get_result(&mut self.connection)
+            .map_err(|error| self.failed("ask whether it takes writes", place, error))?;
+        if !answer.read_only {
+            return Ok(());
+        }
+        Err(StoreError::Call {
+            operation: "look for the primary",
+            place: self.place.clone(),
+            source: Box::new(ServerError {
+                sqlstate: Some(READ_ONLY.into()),
+                ..ServerError::local("the server has become read-only")
+            }),
+        })
+    }
+
     /// Whether the session must be thrown away: its connection is lost, or a transaction is stuck in it.
     pub fn is_broken(&mut self) -> bool {
         self.broken || Transactions::is_broken_transaction_manager(&mut self.connection)
@@ -168,16 +195,21 @@ impl Session {
     }
 }
 
+/// "cannot execute … in a read-only transaction".
+const READ_ONLY: &str = "25006";
+
 /// How aqueduct's sessions are known to each other in `pg_stat_activity`.
 pub(super) const APPLICATION: &str = "aqueduct";
 
 fn prepare(connection: &mut PgConnection, info: &ConnectInfo, application_name: &str) -> diesel::QueryResult<Greeting> {
     let limits = &info.limits;
     let ms = |limit: Duration| limit.as_millis();
+    // Not `default_transaction_read_only`: an old primary that stays up after a fail-over is made read-only with it, and a
+    // session that overrode it would go on writing there.
     connection.batch_execute(&format!(
         "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
-         SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
-         SET default_transaction_deferrable = off; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; {}",
+         SET default_transaction_isolation = 'read committed'; SET default_transaction_deferrable = off; \
+         SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; {}",
         ms(limits.statement),
         ms(limits.lock),
         ms(limits.idle_in_transaction),

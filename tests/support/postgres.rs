@@ -8,8 +8,11 @@
 #![allow(dead_code, missing_docs)]
 
 use std::{
-    fs::Permissions,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    fs::{self, Permissions},
+    os::unix::{
+        fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -79,6 +82,52 @@ impl TestPostgres {
         let settings: Vec<_> = SETTINGS.iter().chain(settings).copied().collect();
         let server = Server::start(&dir, &silent(), &settings).expect("a PostgreSQL server");
         Self { server, dir, guard }
+    }
+
+    /// A server of the test's own that follows `primary`. Both need `wal_level = replica` and some `max_wal_senders`.
+    pub fn standby_of(primary: &Self, settings: &[(&str, &str)]) -> Self {
+        let dir = open_dir().keep();
+        let guard = guard(&dir);
+        let (owner, base) = (
+            fs::metadata(primary.base_dir()).expect("the primary's directory"),
+            dir.join("postgres"),
+        );
+        fs::DirBuilder::new().mode(0o700).create(&base).expect("a directory");
+        chown(&base, Some(owner.uid()), Some(owner.gid())).expect("the server's directory");
+        let postgres = fs::read_link(format!("/proc/{}/exe", primary.pid())).expect("the server's program");
+        let mut backup = Command::new(postgres.with_file_name("pg_basebackup"));
+        if owner.uid() != nix::unistd::Uid::effective().as_raw() {
+            backup.uid(owner.uid()).gid(owner.gid());
+        }
+        let status = backup
+            .current_dir(&base)
+            .args([
+                "--dbname",
+                primary.url().expose(),
+                "--checkpoint=fast",
+                "--wal-method=stream",
+            ])
+            .args(["--write-recovery-conf", "--no-sync", "--pgdata"])
+            .arg(base.join("data"))
+            .status();
+        assert!(status.expect("pg_basebackup").success());
+        let settings: Vec<_> = SETTINGS.iter().chain(settings).copied().collect();
+        let server = Server::start(&dir, &silent(), &settings).expect("a standby");
+        Self { server, dir, guard }
+    }
+
+    /// Everything of the server: `data`, `log`.
+    pub fn base_dir(&self) -> &Path {
+        self.server.base_dir()
+    }
+
+    /// The database of this name that came from another server by replication. Nobody has to drop it.
+    pub fn copy_of(&self, database: &TestDatabase) -> TestDatabase {
+        TestDatabase {
+            name: database.name.clone(),
+            url: Secret::new(with_database(self.url().expose(), &database.name)),
+            admin_url: self.url().expose().to_owned(),
+        }
     }
 
     /// The address of its database `aqueduct`; stays the same over restarts.

@@ -54,8 +54,12 @@ impl Claimant<'_> {
             topic: spec.topic.clone(),
             partition,
         };
-        if if_led_on && let Some(lost) = stops::find(self.session()?, &key)? {
-            return Ok(Some(Claimed::Stopped(Box::new(lost))));
+        if if_led_on {
+            // A demoted primary would say for ever that the partition is stopped.
+            self.session()?.expect_writable()?;
+            if let Some(lost) = stops::find(self.session()?, &key)? {
+                return Ok(Some(Claimed::Stopped(Box::new(lost))));
+            }
         }
         let (topic_id, mut bounds) = match self.look(partition) {
             Err(LogError::Gone { .. }) => return self.absent(&key).map(Some),

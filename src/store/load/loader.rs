@@ -14,7 +14,7 @@ use super::{
     prepared::Prepared,
     rows::Rows,
     target::{self, Target},
-    writing::{Stop, Writing},
+    writing::{Staged, Stop, Writing},
 };
 use crate::{
     config::settings,
@@ -280,7 +280,8 @@ impl Loader {
             prepared: &self.prepared,
             rows,
             counts: vec![RowCounts::default(); rows.len()],
-            staged: vec![false; rows.len()],
+            staged: vec![Staged::default(); rows.len()],
+            second: vec![false; rows.len()],
             gears: &mut self.gears,
             num_attempts: &mut self.num_attempts,
             max_dead: batch.max_dead.saturating_sub(num_earlier),

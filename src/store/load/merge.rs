@@ -49,12 +49,12 @@ impl Merge<'_> {
         format!("pg_temp.{} ({}, {SEQUENCE})", self.stage, list("", self.names()))
     }
 
-    /// Empties the stage between two attempts of one transaction.
+    /// Empties the stage between two attempts of one transaction, when it has become long.
     pub(super) fn empty_stage(&self) -> String {
         format!("TRUNCATE pg_temp.{}", self.stage)
     }
 
-    /// Merges the stage. Yields `inserted`, `updated` and `unchanged`; the latter is NULL where it is the difference to
+    /// Merges the stage's rows from sequence `$1` (an `int4`) on. Yields `inserted`, `updated` and `unchanged`; the latter is NULL where it is the difference to
     /// the number of staged rows. A row that a trigger drops leaves the table unchanged.
     pub(super) fn statement(&self) -> String {
         // The short form inserts straight from the join. The long one keeps its judgement apart, row by row, because
@@ -116,9 +116,12 @@ impl Merge<'_> {
         let stage = self.stage;
         if self.inexact_key {
             let key = list("", self.key_names());
-            format!("(SELECT DISTINCT ON ({key}) * FROM pg_temp.{stage} ORDER BY {key}, {SEQUENCE} DESC) AS s")
+            format!(
+                "(SELECT DISTINCT ON ({key}) * FROM pg_temp.{stage} WHERE {SEQUENCE} >= $1 \
+                 ORDER BY {key}, {SEQUENCE} DESC) AS s"
+            )
         } else {
-            format!("pg_temp.{stage} AS s")
+            format!("(SELECT * FROM pg_temp.{stage} WHERE {SEQUENCE} >= $1) AS s")
         }
     }
 

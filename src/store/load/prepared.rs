@@ -30,7 +30,7 @@ pub(super) struct Prepared {
 pub(super) struct Upsert {
     /// What COPY writes to in the second gear.
     pub stage_target: String,
-    /// Merges the stage into the target.
+    /// Merges the stage's rows from a sequence on into the target.
     pub merge: String,
     /// Empties the stage.
     pub empty_stage: String,

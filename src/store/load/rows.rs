@@ -146,12 +146,20 @@ impl Rows {
         }
     }
 
-    /// Appends a selected row as COPY wants it, into the table or into the stage of an `upsert`.
-    pub(super) fn append(&self, selection: &Selection, index: usize, is_upsert: bool, staged: bool, out: &mut Vec<u8>) {
+    /// Appends a selected row as COPY wants it, into the table or into the stage of an `upsert`, whose sequence begins at
+    /// `staged_from`.
+    pub(super) fn append(
+        &self,
+        selection: &Selection,
+        index: usize,
+        is_upsert: bool,
+        staged_from: Option<u32>,
+        out: &mut Vec<u8>,
+    ) {
         let start = out.len();
         out.extend_from_slice(self.tuples.tuple(selection.rows[index] as usize));
-        if staged {
-            let sequence = selection.ages.get(index).copied().unwrap_or(index as u32);
+        if let Some(first) = staged_from {
+            let sequence = first + selection.ages.get(index).copied().unwrap_or(index as u32);
             out.extend_from_slice(&4_i32.to_be_bytes());
             out.extend_from_slice(&sequence.to_be_bytes());
         } else if is_upsert && let Some(count) = out[start..].first_chunk_mut() {

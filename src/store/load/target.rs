@@ -210,14 +210,17 @@ struct ShapeRow {
 const SHAPE: &str = "SELECT coalesce(string_agg(concat_ws(' ', c.oid, c.relkind, c.relhasrules, \
      (SELECT count(*) FROM pg_trigger AS g WHERE g.tgrelid = c.oid), \
      (SELECT string_agg(concat_ws(' ', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated, \
-     a.attidentity, (SELECT t.typnotnull FROM pg_type AS t WHERE t.oid = a.atttypid)), ',' \
-     ORDER BY a.attnum) FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0)), ';' ORDER BY c.oid), '') \
+     a.attidentity, a.atthasdef, (SELECT t.typnotnull FROM pg_type AS t WHERE t.oid = a.atttypid)), ',' \
+     ORDER BY a.attnum) FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0), \
+     (SELECT string_agg(concat_ws(' ', i.indexrelid, i.indisvalid, i.indkey), ',' ORDER BY i.indexrelid) \
+     FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique AND i.indimmediate)), ';' ORDER BY c.oid), '') \
      AS shape FROM pg_class AS c WHERE c.oid IN (SELECT to_regclass(name) FROM unnest($1) AS names (name))";
 
 /// The shape of all `tables` at this moment. Equal at two moments = what was read from the catalogue in between holds.
 ///
 /// COPY's binary format carries no types: a `bigint` that has become a `double precision` would take the old bytes for
-/// another number, without an error.
+/// another number, without an error. Nor does COPY ask for a unique index: without it, new versions of a row would go in
+/// beside the old ones.
 pub(super) fn shape<'a>(session: &mut Session, tables: impl Iterator<Item = &'a str>) -> Result<String, StoreError> {
     // What is no name has been complained about when the table was read.
     let names: Vec<String> = tables.filter_map(|table| quote_table(table).ok()).collect();

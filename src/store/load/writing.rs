@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use diesel::{
     QueryableByName, RunQueryDsl,
     connection::SimpleConnection,
-    sql_types::{BigInt, Nullable},
+    sql_types::{BigInt, Integer, Nullable},
 };
 
 use super::{
@@ -49,6 +49,20 @@ impl From<StoreError> for Stop {
     }
 }
 
+/// A stage that holds more rows of earlier attempts than this, and than a few times the next one, is emptied before it.
+/// Emptying makes a new file and a new row of `pg_class`, and a transaction that did it for each of ten thousand attempts
+/// would take minutes.
+const LONG_STAGE: usize = 1_000;
+
+/// What a stage holds.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Staged {
+    /// Rows that a merge has to read, those of attempts that were rolled back included.
+    num_rows: usize,
+    /// The sequence of the next row: a merge leaves out what came before.
+    next: u32,
+}
+
 /// What is known within the transaction.
 pub(super) struct Writing<'a> {
     pub session: &'a mut Session,
@@ -57,8 +71,11 @@ pub(super) struct Writing<'a> {
     pub prepared: &'a [Prepared],
     pub rows: &'a [Rows],
     pub counts: Vec<RowCounts>,
-    /// Whether a table's stage holds rows of an attempt that succeeded.
-    pub staged: Vec<bool>,
+    /// What a table's stage holds of earlier attempts.
+    pub staged: Vec<Staged>,
+    /// Whether a table's rows go by the second gear for the rest of the batch: the first has met a key, or another unique
+    /// value, that was there.
+    pub second: Vec<bool>,
     /// How the next rows of each table are sent.
     pub gears: &'a mut [Gear],
     pub num_attempts: &'a mut u64,
@@ -125,7 +142,7 @@ impl Writing<'_> {
         let Some(upsert) = &prepared.upsert else {
             return self.copy(table, &selection);
         };
-        if upsert.may_copy && self.gears[table].is_first() {
+        if upsert.may_copy && !self.second[table] && self.gears[table].is_first() {
             self.execute("set savepoint", "SAVEPOINT aqueduct_gear")
                 .map_err(|error| failed(table, false, error))?;
             match self.copy(table, &selection) {
@@ -136,7 +153,10 @@ impl Writing<'_> {
                     return Ok(counts);
                 }
                 // Of the key, or of another index: then the second gear meets it again.
-                Err(refused) if refused.error.sqlstate() == Some(UNIQUE_VIOLATION) => self.gears[table].failed(),
+                Err(refused) if refused.error.sqlstate() == Some(UNIQUE_VIOLATION) => {
+                    self.gears[table].failed();
+                    self.second[table] = true;
+                }
                 Err(refused) => return Err(refused),
             }
             let back = "ROLLBACK TO SAVEPOINT aqueduct_gear; RELEASE SAVEPOINT aqueduct_gear";
@@ -151,7 +171,7 @@ impl Writing<'_> {
     /// Sends rows straight to the table.
     fn copy(&mut self, table: usize, selection: &Selection) -> Result<RowCounts, Failed> {
         let target = &self.prepared[table].copy_target;
-        let num_copied = self.send(table, selection, target, false)?;
+        let num_copied = self.send(table, selection, target, None)?;
         Ok(RowCounts {
             inserted: num_copied,
             // The server does not count the rows that a trigger drops: they leave the table as it was.
@@ -163,15 +183,15 @@ impl Writing<'_> {
 
     /// Sends rows to the stage, and merges that.
     fn merge(&mut self, table: usize, upsert: &Upsert, selection: &Selection) -> Result<RowCounts, Failed> {
-        if self.staged[table] {
-            self.execute("empty the stage", &upsert.empty_stage)
-                .map_err(|error| failed(table, false, error))?;
-        }
-        let num_copied = self.send(table, selection, &upsert.stage_target, true)?;
-        self.staged[table] = true;
+        let first = self.staged[table].next;
+        // Counted whether they stay or not: what is rolled back is still in the file.
+        self.staged[table].num_rows += selection.rows.len();
+        self.staged[table].next += selection.rows.len() as u32;
+        let num_copied = self.send(table, selection, &upsert.stage_target, Some(first))?;
         let place = self.prepared[table].target.place();
         let session = &mut *self.session;
         let merged: Merged = diesel::sql_query(&upsert.merge)
+            .bind::<Integer, _>(first.cast_signed())
             .get_result(session.conn())
             .map_err(|error| failed(table, false, session.failed("merge rows", place, error)))?;
         failpoint::reach("load-after-merge");
@@ -188,10 +208,30 @@ impl Writing<'_> {
         })
     }
 
-    fn send(&mut self, table: usize, selection: &Selection, target: &str, staged: bool) -> Result<u64, Failed> {
+    /// Outside the attempt, whose failure would undo it.
+    fn empty_long_stages(&mut self, num_records: usize) -> Result<(), StoreError> {
+        let prepared = self.prepared;
+        for (table, prepared) in prepared.iter().enumerate() {
+            if let Some(upsert) = &prepared.upsert
+                && self.staged[table].num_rows > LONG_STAGE.max(4 * num_records)
+            {
+                self.execute("empty the stage", &upsert.empty_stage)?;
+                self.staged[table].num_rows = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        table: usize,
+        selection: &Selection,
+        target: &str,
+        staged_from: Option<u32>,
+    ) -> Result<u64, Failed> {
         let (rows, session) = (&self.rows[table], &mut *self.session);
         let is_upsert = self.prepared[table].upsert.is_some();
-        let append = |index, out: &mut Vec<u8>| rows.append(selection, index, is_upsert, staged, out);
+        let append = |index, out: &mut Vec<u8>| rows.append(selection, index, is_upsert, staged_from, out);
         failpoint::reach("load-before-copy");
         let sent = copy_in(session.conn(), target, selection.rows.len(), append);
         failpoint::reach("load-after-copy");
@@ -215,7 +255,7 @@ impl Search for Writing<'_> {
 
     fn attempt(&mut self, records: &[u32]) -> Result<Attempt<Refusal>, Stop> {
         *self.num_attempts += 1;
-        let staged = self.staged.clone();
+        self.empty_long_stages(records.len())?;
         self.execute("set savepoint", "SAVEPOINT aqueduct_attempt")?;
         let failed = match self.write_tables(records) {
             Ok(counts) => {
@@ -245,7 +285,6 @@ impl Search for Writing<'_> {
             "roll back to savepoint",
             "ROLLBACK TO SAVEPOINT aqueduct_attempt; RELEASE SAVEPOINT aqueduct_attempt",
         )?;
-        self.staged = staged;
         Ok(Attempt::Refused(Refusal {
             table,
             reason: error.reason(),

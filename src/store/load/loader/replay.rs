@@ -15,7 +15,7 @@ use crate::{
             bisect,
             rows::Rows,
             target,
-            writing::{Stop, Writing},
+            writing::{Staged, Stop, Writing},
         },
     },
 };
@@ -86,7 +86,8 @@ impl Loader {
             prepared: &self.prepared,
             rows,
             counts: vec![RowCounts::default(); rows.len()],
-            staged: vec![false; rows.len()],
+            staged: vec![Staged::default(); rows.len()],
+            second: vec![false; rows.len()],
             gears: &mut self.gears,
             num_attempts: &mut self.num_attempts,
             max_dead: usize::MAX,
