@@ -64,10 +64,16 @@ struct Move {
 impl Skipped {
     fn covers(&self, record: &Written) -> bool {
         let is_of = |id: &str| id == record.topic_id.to_string();
+        let is_replaced = self.topic_id != self.new_topic_id;
+        let was_left = is_of(&self.topic_id) && record.offset >= self.skipped_from;
+        // What retention took from the new topic before anybody was led there.
+        let was_passed = is_of(&self.new_topic_id) && record.offset < self.skipped_to;
         self.partition == record.partition
-            && is_of(&self.topic_id)
-            && record.offset >= self.skipped_from
-            && (!is_of(&self.new_topic_id) || record.offset < self.skipped_to)
+            && if is_replaced {
+                was_left || was_passed
+            } else {
+                was_left && was_passed
+            }
     }
 }
 

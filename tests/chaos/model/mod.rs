@@ -22,7 +22,7 @@ use self::{
     store::Sabotage,
 };
 
-const CASES: u32 = 8;
+const CASES: u32 = 5;
 
 #[test]
 fn whatever_is_interleaved_each_record_has_one_fate_and_the_ledger_adds_up() {
@@ -31,12 +31,17 @@ fn whatever_is_interleaved_each_record_has_one_fate_and_the_ledger_adds_up() {
         .and_then(|text| text.parse().ok());
     let config = Config {
         cases: cases.unwrap_or(CASES),
-        max_shrink_iters: 200,
+        max_shrink_iters: 30,
         failure_persistence: None,
         ..Config::default()
     };
     let played = TestRunner::new(config).run(&scenarios(), |steps| {
-        run::play(&steps, None).map_err(TestCaseError::fail)
+        let played = run::play(&steps, None);
+        // Shrinking takes its time.
+        if let Err(problem) = &played {
+            println!("found, shrinking: {problem}\n{steps:?}");
+        }
+        played.map_err(TestCaseError::fail)
     });
     if let Err(failure) = played {
         panic!("{failure}");

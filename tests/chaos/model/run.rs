@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// By the held clock, from the end of the faults to the last record.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(200);
 /// Real time and held time of one beat.
 const BEAT: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(20));
 
@@ -112,7 +112,7 @@ impl Scene {
             backoff: Duration::from_millis(50),
             backoff_max: Duration::from_secs(5),
             stall_after: Duration::from_secs(600),
-            grace: Duration::from_secs(60),
+            grace: Duration::from_secs(5),
             on_escalate: OnEscalate::Park,
         };
         load_branch(&wiring, &supervision, &silent())
