@@ -53,7 +53,7 @@ pub struct Trap {
 }
 
 struct Shared {
-    upstream: Upstream,
+    upstream: Mutex<Upstream>,
     weather: watch::Sender<Weather>,
     /// Cancelled and replaced at each cut.
     cut: Mutex<CancellationToken>,
@@ -77,7 +77,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Proxy {
     pub fn start(upstream: Upstream) -> Self {
         let shared = Arc::new(Shared {
-            upstream,
+            upstream: Mutex::new(upstream),
             weather: watch::Sender::new(Weather::Clear),
             cut: Mutex::default(),
             is_reset: Mutex::default(),
@@ -126,6 +126,16 @@ impl Proxy {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where new connections lead to, for a server that has to know the proxy before it starts.
+    pub fn lead_to(&self, upstream: Upstream) {
+        *lock(&self.shared.upstream) = upstream;
+    }
+
+    /// Where new connections lead to now.
+    pub fn upstream(&self) -> Upstream {
+        lock(&self.shared.upstream).clone()
     }
 
     pub fn set(&self, weather: Weather) {
@@ -179,7 +189,8 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
 
 async fn connect(client: TcpStream, shared: Arc<Shared>) {
     let _ = client.set_nodelay(true);
-    match &shared.upstream {
+    let upstream = lock(&shared.upstream).clone();
+    match &upstream {
         Upstream::Tcp(address) => match TcpStream::connect(address).await {
             Ok(server) => pass(client, server, &shared).await,
             Err(_) => drop(client),
