@@ -1,10 +1,13 @@
-//! A TCP proxy of the test's own, for faults of the network: cut, reset, half-open, slow, and a cut at exactly one place.
+//! A TCP proxy of the test's own, for faults of the network: cut, reset, dropped packets, half-open, slow, and a cut at
+//! exactly one place.
 
 #![allow(
     dead_code,
     clippy::unwrap_used,
     reason = "each test binary uses a part; a helper that fails fails its test"
 )]
+
+pub mod drops;
 
 use std::{
     net::SocketAddr,
@@ -33,8 +36,11 @@ pub enum Upstream {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Weather {
     Clear,
-    /// Nothing arrives any more and nobody is told: connections stay open.
+    /// Nothing arrives any more and nobody is told: connections stay open, and the proxy's TCP still acknowledges.
     HalfOpen,
+    /// Packets from clients are dropped, those of new connections as well: nothing arrives, nothing is acknowledged, nothing
+    /// is refused.
+    Dropped,
     /// Each piece is late.
     Latency(Duration),
     /// So many bytes a second.
@@ -53,10 +59,12 @@ pub struct Trap {
 }
 
 struct Shared {
-    upstream: Upstream,
+    upstream: Mutex<Upstream>,
     weather: watch::Sender<Weather>,
     /// Cancelled and replaced at each cut.
     cut: Mutex<CancellationToken>,
+    /// Counts up; connections of that time whose first bytes hold the text are dropped for good.
+    forsaken: watch::Sender<(usize, String)>,
     is_reset: Mutex<bool>,
     trap: Mutex<Option<Trap>>,
     num_sprung: watch::Sender<usize>,
@@ -77,9 +85,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Proxy {
     pub fn start(upstream: Upstream) -> Self {
         let shared = Arc::new(Shared {
-            upstream,
+            upstream: Mutex::new(upstream),
             weather: watch::Sender::new(Weather::Clear),
             cut: Mutex::default(),
+            forsaken: watch::Sender::default(),
             is_reset: Mutex::default(),
             trap: Mutex::default(),
             num_sprung: watch::Sender::new(0),
@@ -128,6 +137,20 @@ impl Proxy {
         self.address
     }
 
+    /// Where new connections lead to, for a server that has to know the proxy before it starts.
+    pub fn lead_to(&self, upstream: Upstream) {
+        *lock(&self.shared.upstream) = upstream;
+    }
+
+    /// From now on all packets of the present connections are dropped, as by a firewall that has forgotten them; new ones
+    /// pass. Only those whose first bytes hold this text.
+    pub fn forsake(&self, of: &str) {
+        self.shared.forsaken.send_modify(|(count, text)| {
+            *count += 1;
+            of.clone_into(text);
+        });
+    }
+
     pub fn set(&self, weather: Weather) {
         self.shared.weather.send_replace(weather);
     }
@@ -166,9 +189,11 @@ impl Drop for Proxy {
 
 async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
     let listener = TcpListener::from_std(listener).unwrap();
+    let door = drops::Socket::of(&listener);
     loop {
         let client = tokio::select! {
             () = shared.stop.cancelled() => return,
+            never = drops::follow(&door, &shared.weather) => match never {},
             accepted = listener.accept() => accepted,
         };
         if let Ok((client, _)) = client {
@@ -179,7 +204,8 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
 
 async fn connect(client: TcpStream, shared: Arc<Shared>) {
     let _ = client.set_nodelay(true);
-    match &shared.upstream {
+    let upstream = lock(&shared.upstream).clone();
+    match &upstream {
         Upstream::Tcp(address) => match TcpStream::connect(address).await {
             Ok(server) => pass(client, server, &shared).await,
             Err(_) => drop(client),
@@ -195,15 +221,29 @@ async fn pass(mut client: TcpStream, server: impl AsyncRead + AsyncWrite + Unpin
     let cut = lock(&shared.cut).clone();
     // The trap is about to spring: the next answer is not delivered.
     let is_sprung = watch::Sender::new(false);
+    let (socket, first) = (drops::Socket::of(&client), Mutex::default());
     {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = tokio::io::split(server);
+        let pumps = async {
+            tokio::select! {
+                () = pump_client(from_client, to_server, shared, &is_sprung, &first) => {}
+                () = pump_server(from_server, to_client, shared, &is_sprung) => {}
+                never = drops::follow(&socket, &shared.weather) => match never {},
+            }
+        };
+        let mut pumps = std::pin::pin!(pumps);
         tokio::select! {
             () = cut.cancelled() => {}
-            () = pump_client(from_client, to_server, shared, &is_sprung) => {}
-            () = pump_server(from_server, to_client, shared, &is_sprung) => {}
+            () = &mut pumps => {}
+            // The server is not told either: its side stays open.
+            () = drops::forsaken(&shared.forsaken, &first) => {
+                socket.drop_packets(true);
+                cut.cancelled().await;
+            }
         }
     }
+    drop(socket);
     if *lock(&shared.is_reset) && cut.is_cancelled() {
         let _ = client.set_zero_linger();
     }
@@ -214,12 +254,18 @@ async fn pump_client(
     mut to: impl AsyncWrite + Unpin,
     shared: &Shared,
     is_sprung: &watch::Sender<bool>,
+    first: &Mutex<Vec<u8>>,
 ) {
-    let (mut first, mut tail, mut buffer) = (Vec::new(), Vec::new(), vec![0; 64 << 10]);
+    let (mut tail, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
     while let Ok(len @ 1..) = from.read(&mut buffer).await {
         let bytes = &buffer[..len];
-        first.extend_from_slice(&bytes[..len.min(4096_usize.saturating_sub(first.len()))]);
-        if let Some(trap) = meets(shared, &first, &mut tail, bytes) {
+        let trap = {
+            let mut first = lock(first);
+            let room = 4096_usize.saturating_sub(first.len());
+            first.extend_from_slice(&bytes[..len.min(room)]);
+            meets(shared, &first, &mut tail, bytes)
+        };
+        if let Some(trap) = trap {
             if !trap.delivers {
                 spring(shared);
                 return;
@@ -280,7 +326,7 @@ async fn deliver(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8], shared: &Shar
         let now = *weather.borrow_and_update();
         let len = match now {
             Weather::Clear => rest.len(),
-            Weather::HalfOpen => {
+            Weather::HalfOpen | Weather::Dropped => {
                 let _ = weather.changed().await;
                 continue;
             }
