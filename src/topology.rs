@@ -142,6 +142,7 @@ pub fn load_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger) 
         connect,
         owner,
         routes,
+        stall_after: supervision.stall_after,
         gauges,
     };
 

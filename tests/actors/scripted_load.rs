@@ -18,6 +18,8 @@ pub enum AtPoll {
     Tell(LoadEvent),
     /// From now on the position of this partition is outside of what the log holds.
     OutOfRange(i32),
+    /// From now on this member gets nothing of this partition, whatever is in it.
+    Deaf(i32),
 }
 
 /// What the member was told.
@@ -43,6 +45,7 @@ pub struct State {
     /// Questions find nobody.
     pub is_away: bool,
     out_of_range: Vec<i32>,
+    deaf: Vec<i32>,
 }
 
 /// See the module. Clones are the same.
@@ -62,6 +65,7 @@ impl Default for LoadSide {
             is_gone: false,
             is_away: false,
             out_of_range: Vec::new(),
+            deaf: Vec::new(),
         })))
     }
 }
@@ -107,6 +111,7 @@ impl LoadSide {
     }
 
     pub fn member(&self) -> Member {
+        self.state().deaf.clear();
         Member {
             side: self.clone(),
             positions: BTreeMap::new(),
@@ -128,6 +133,7 @@ impl LoadMember for Member {
             match next {
                 AtPoll::Tell(event) => events.push(event),
                 AtPoll::OutOfRange(partition) => state.out_of_range.push(partition),
+                AtPoll::Deaf(partition) => state.deaf.push(partition),
             }
         }
         Ok(events)
@@ -156,6 +162,9 @@ impl LoadMember for Member {
         };
         if state.out_of_range.contains(&partition) {
             return Ok(ReadOutcome::OutOfRange);
+        }
+        if state.deaf.contains(&partition) {
+            return Ok(ReadOutcome::Empty);
         }
         let end = state.ends[&partition];
         if *position >= end {

@@ -56,6 +56,11 @@ impl Reading {
         })
     }
 
+    /// The offset of the next record to be read, if there is room and nothing is in hand.
+    pub(super) fn reads_from(&self) -> Option<i64> {
+        (self.in_flight < MAX_IN_FLIGHT && self.records.is_empty()).then_some(self.expected_offset)
+    }
+
     /// Takes in what was read. `position` is where the reader stands: at the end of the partition that is beyond the
     /// last record, because transaction markers take offsets too.
     pub(super) fn add(

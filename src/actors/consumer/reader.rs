@@ -13,7 +13,12 @@ use std::{
 use futures::channel::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::{batching::Reading, news::News, questions::Questions};
+use super::{
+    batching::Reading,
+    news::News,
+    questions::Questions,
+    stalls::{Stand, Stands},
+};
 use crate::{
     config::settings::Batch,
     failpoint,
@@ -68,6 +73,8 @@ pub(super) struct ReaderSettings {
     pub(super) spec: TopicSpec,
     pub(super) limits: Batch,
     pub(super) questions: Questions,
+    /// Where this thread says how far each partition is.
+    pub(super) stands: Stands,
 }
 
 /// Starts the thread.
@@ -142,11 +149,22 @@ impl Reader<'_> {
             for partition in partitions {
                 busy |= self.read(partition, &mut buffer)?;
             }
+            self.settings.stands.note(self.stands());
             if !busy {
                 std::thread::park_timeout(self.nap());
             }
         }
         Ok(())
+    }
+
+    fn stands(&self) -> impl Iterator<Item = Stand> {
+        self.readings.iter().filter_map(|(partition, reading)| {
+            Some(Stand {
+                partition: *partition,
+                epoch: reading.claim.epoch,
+                at: reading.reads_from()?,
+            })
+        })
     }
 
     fn nap(&self) -> Duration {

@@ -1,6 +1,6 @@
 //! What a consumer is given at birth.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::routes::Routes;
 use crate::{
@@ -25,6 +25,8 @@ pub struct ConsumerSettings {
     pub owner: String,
     /// Which transformer and writer a partition stays with.
     pub routes: Routes,
+    /// Records that wait and do not come for this long: the consumer is replaced.
+    pub stall_after: Duration,
     /// Live numbers for status and progress.
     pub gauges: Arc<Gauges>,
 }
