@@ -7,7 +7,7 @@ mod api;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     time::Duration,
 };
 
@@ -45,6 +45,7 @@ pub(super) struct Pulse {
 struct Shared {
     wiring: Wiring,
     every: Duration,
+    stall_after: Duration,
     logger: Logger,
     log: Evidence,
     store: Evidence,
@@ -61,18 +62,28 @@ struct Found {
     records: RecordCounts,
     tables: BTreeMap<String, RowCounts>,
     moved: Option<Moved>,
+    moved_partitions: BTreeMap<i32, Moved>,
 }
 
-/// When the load side was last seen to get on.
+/// When the load side, or one partition, was last seen to get on.
 struct Moved {
     sum: i64,
     at: Instant,
     since: DateTime<Utc>,
 }
 
+impl Moved {
+    fn now(sum: i64) -> Self {
+        let (at, since) = (Instant::now(), Utc::now());
+        Self { sum, at, since }
+    }
+}
+
 /// Records that wait while nothing is settled.
 #[derive(Debug)]
 pub(super) struct Still {
+    /// `None` = of no partition.
+    pub(super) partition: Option<i32>,
     pub(super) since: DateTime<Utc>,
     pub(super) lag: i64,
 }
@@ -100,6 +111,7 @@ impl Pulse {
         let shared = Arc::new(Shared {
             wiring: wiring.clone(),
             every: settings.daemon.probe_every,
+            stall_after: settings.supervision.stall_after,
             logger: logger.clone(),
             log: Evidence::new(
                 log_name,
@@ -141,15 +153,11 @@ impl Pulse {
             .collect()
     }
 
-    /// Whether records wait and nothing has been settled for too long. Polls that find nothing to do are progress, too.
-    pub(super) fn still(&self) -> Option<Still> {
-        let found = self.shared.found();
-        let moved = found.moved.as_ref()?;
-        let lag = found.lag();
-        (lag > 0 && moved.at.elapsed() > self.good_for().max(SLOW_BATCH)).then_some(Still {
-            since: moved.since,
-            lag,
-        })
+    /// Where records wait and nothing has been settled for too long: everywhere, or in one partition, which then has a
+    /// little longer, because others may go first. Polls that find nothing to do are progress, too.
+    pub(super) fn still(&self) -> Vec<Still> {
+        let limit = self.good_for().max(SLOW_BATCH);
+        self.shared.found().still(limit, limit.max(self.shared.stall_after))
     }
 
     /// The ledger as the last answers had it; `None` before the first ones.
@@ -200,9 +208,43 @@ impl Found {
         let sum = self.next_offsets.values().sum();
         let has_moved = self.lag() == 0 || self.moved.as_ref().is_none_or(|moved| moved.sum != sum);
         if has_moved {
-            let (at, since) = (Instant::now(), Utc::now());
-            self.moved = Some(Moved { sum, at, since });
+            self.moved = Some(Moved::now(sum));
         }
+        let seen: Vec<_> = self.partitions().collect();
+        self.moved_partitions
+            .retain(|partition, _| seen.iter().any(|seen| seen.partition == *partition));
+        for SeenPartition {
+            partition,
+            next_offset,
+            lag,
+        } in seen
+        {
+            let known = self.moved_partitions.get(&partition);
+            if lag == 0 || known.is_none_or(|moved| moved.sum != next_offset) {
+                self.moved_partitions.insert(partition, Moved::now(next_offset));
+            }
+        }
+    }
+
+    fn still(&self, limit: Duration, partition_limit: Duration) -> Vec<Still> {
+        let lag = self.lag();
+        let everywhere = self
+            .moved
+            .as_ref()
+            .filter(|moved| lag > 0 && moved.at.elapsed() > limit);
+        if let Some(Moved { since, .. }) = everywhere {
+            let (partition, since) = (None, *since);
+            return vec![Still { partition, since, lag }];
+        }
+        let of_partition = |seen: SeenPartition| {
+            let moved = self.moved_partitions.get(&seen.partition)?;
+            (seen.lag > 0 && moved.at.elapsed() > partition_limit).then_some(Still {
+                partition: Some(seen.partition),
+                since: moved.since,
+                lag: seen.lag,
+            })
+        };
+        self.partitions().filter_map(of_partition).collect()
     }
 }
 
@@ -238,7 +280,7 @@ impl Shared {
     }
 }
 
-fn spawn(name: &str, shared: &Arc<Shared>, stop: &CancellationToken, body: fn(&Shared, &CancellationToken)) {
+fn spawn(name: &str, shared: &Arc<Shared>, stop: &CancellationToken, body: fn(&Arc<Shared>, &CancellationToken)) {
     let (shared, stop, logger) = (shared.clone(), stop.clone(), shared.logger.clone());
     let started = std::thread::Builder::new()
         .name(name.to_owned())
@@ -249,7 +291,7 @@ fn spawn(name: &str, shared: &Arc<Shared>, stop: &CancellationToken, body: fn(&S
     }
 }
 
-fn ask_log_for_ever(shared: &Shared, stop: &CancellationToken) {
+fn ask_log_for_ever(shared: &Arc<Shared>, stop: &CancellationToken) {
     let mut inspector = None;
     while !stop.is_cancelled() {
         let answer = ask_log(shared, &mut inspector);
@@ -290,15 +332,35 @@ fn ask_log(shared: &Shared, inspector: &mut Option<Arc<dyn Inspector>>) -> Resul
     Ok(())
 }
 
-fn ask_store_for_ever(shared: &Shared, stop: &CancellationToken) {
+fn ask_store_for_ever(shared: &Arc<Shared>, stop: &CancellationToken) {
     let mut session = None;
     while !stop.is_cancelled() {
-        let answer = ask_store(shared, &mut session);
-        if answer.is_err() {
-            session = None;
-        }
+        let answer = match ask_store_in_time(shared, session.take()) {
+            Ok(usable) => {
+                session = Some(usable);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
         shared.note(&shared.store, answer, stop);
     }
+}
+
+/// A server whose machine acknowledges and which never answers cannot be left from within: the question's thread is left
+/// behind, and the next one has a connection of its own.
+fn ask_store_in_time(shared: &Arc<Shared>, mut session: Option<Session>) -> Result<Session, BoxError> {
+    let limits = shared.wiring.connect.limits;
+    let (tell, told) = mpsc::channel();
+    let asking = shared.clone();
+    std::thread::Builder::new()
+        .name("pulse-question".to_owned())
+        .spawn(move || {
+            let answer = ask_store(&asking, &mut session);
+            // Nobody may wait any more.
+            let _ = tell.send(answer.and_then(|()| session.ok_or_else(|| "there is no session".into())));
+        })?;
+    told.recv_timeout(limits.connect + limits.answer())
+        .unwrap_or_else(|_| Err("it is connected and does not answer".into()))
 }
 
 fn ask_store(shared: &Shared, session: &mut Option<Session>) -> Result<(), BoxError> {
@@ -321,7 +383,7 @@ fn ask_store(shared: &Shared, session: &mut Option<Session>) -> Result<(), BoxEr
     Ok(())
 }
 
-fn ask_api_for_ever(shared: &Shared, stop: &CancellationToken) {
+fn ask_api_for_ever(shared: &Arc<Shared>, stop: &CancellationToken) {
     let Some(api) = &shared.api else { return };
     while !stop.is_cancelled() {
         match api.ask(shared.wiring.gauges.meters(), shared.every) {
@@ -331,5 +393,54 @@ fn ask_api_for_ever(shared: &Shared, stop: &CancellationToken) {
                 std::thread::park_timeout(LOOK.max(shared.every / 10));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(120));
+
+    fn found(next_offsets: [i64; 2]) -> Found {
+        let bounds = |last_stable| Bounds { low: 0, last_stable };
+        Found {
+            bounds: BTreeMap::from([(0, bounds(1_000)), (1, bounds(10))]),
+            next_offsets: BTreeMap::from([(0, next_offsets[0]), (1, next_offsets[1])]),
+            ..Found::default()
+        }
+    }
+
+    fn places(found: &Found) -> Vec<Option<i32>> {
+        let still = found.still(LIMITS.0, LIMITS.1);
+        still.into_iter().map(|still| still.partition).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_that_stands_still_is_seen_beside_one_that_moves_and_an_idle_one_never_is() {
+        let mut found = found([0, 3]);
+        for second in 0..=120 {
+            found.next_offsets.insert(0, second);
+            found.look();
+            assert_eq!(places(&found), [], "after {second} s");
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(places(&found), [Some(1)]);
+        // At its end it may rest for hours.
+        found.next_offsets.insert(1, 10);
+        for hour in 0..24 {
+            found.next_offsets.insert(0, 500 + hour);
+            found.look();
+            assert_eq!(places(&found), []);
+            tokio::time::advance(Duration::from_secs(100)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nothing_moves_at_all_it_is_said_once_and_sooner() {
+        let mut found = found([5, 3]);
+        found.look();
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert_eq!(places(&found), [None]);
     }
 }
