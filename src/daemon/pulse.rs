@@ -4,6 +4,7 @@
 //! not refused) hides nothing of the others. Nobody waits for these threads: what they found is read from memory.
 
 mod api;
+mod found;
 
 use std::{
     collections::BTreeMap,
@@ -11,17 +12,18 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
 use slog::Logger;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::api::Api;
+pub use self::found::SeenPartition;
+pub(super) use self::found::Still;
+use self::{api::Api, found::Found};
 use super::evidence::{DependencyStatus, Evidence};
 use crate::{
     config::settings::{Brokers, Settings},
-    log::{Bounds, Inspector, LogError},
-    model::{Ledger, RecordCounts, RowCounts},
+    log::{Inspector, LogError},
+    model::Ledger,
     store::{Session, ledger, offsets},
     supervision::{BoxError, chain},
     topology::Wiring,
@@ -51,52 +53,6 @@ struct Shared {
     store: Evidence,
     api: Option<Api>,
     found: Mutex<Found>,
-}
-
-/// What the last answers said.
-#[derive(Default)]
-struct Found {
-    bounds: BTreeMap<i32, Bounds>,
-    fetched_and_produced: Option<(u64, u64)>,
-    next_offsets: BTreeMap<i32, i64>,
-    records: RecordCounts,
-    tables: BTreeMap<String, RowCounts>,
-    moved: Option<Moved>,
-    moved_partitions: BTreeMap<i32, Moved>,
-}
-
-/// When the load side, or one partition, was last seen to get on.
-struct Moved {
-    sum: i64,
-    at: Instant,
-    since: DateTime<Utc>,
-}
-
-impl Moved {
-    fn now(sum: i64) -> Self {
-        let (at, since) = (Instant::now(), Utc::now());
-        Self { sum, at, since }
-    }
-}
-
-/// Records that wait while nothing is settled.
-#[derive(Debug)]
-pub(super) struct Still {
-    /// `None` = of no partition.
-    pub(super) partition: Option<i32>,
-    pub(super) since: DateTime<Utc>,
-    pub(super) lag: i64,
-}
-
-/// A partition as last seen by the pulse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SeenPartition {
-    /// Its number.
-    pub partition: i32,
-    /// Everything below it is settled.
-    pub next_offset: i64,
-    /// Offsets up to the last stable one.
-    pub lag: i64,
 }
 
 impl Pulse {
@@ -163,7 +119,9 @@ impl Pulse {
     /// The ledger as the last answers had it; `None` before the first ones.
     pub(super) fn ledger(&self) -> Option<Ledger> {
         let found = self.shared.found();
-        found.moved.as_ref()?;
+        if !found.has_looked() {
+            return None;
+        }
         let (fetched, produced) = found.fetched_and_produced.unzip();
         let pending = match produced {
             _ if found.lag() == 0 => 0,
@@ -184,67 +142,6 @@ impl Pulse {
     /// The partitions as the last answers had them.
     pub(super) fn partitions(&self) -> Vec<SeenPartition> {
         self.shared.found().partitions().collect()
-    }
-}
-
-impl Found {
-    fn partitions(&self) -> impl Iterator<Item = SeenPartition> {
-        self.bounds.iter().map(|(partition, bounds)| {
-            let next_offset = self.next_offsets.get(partition).copied().unwrap_or(bounds.low);
-            SeenPartition {
-                partition: *partition,
-                next_offset,
-                lag: (bounds.last_stable - next_offset).max(0),
-            }
-        })
-    }
-
-    fn lag(&self) -> i64 {
-        self.partitions().map(|partition| partition.lag).sum()
-    }
-
-    /// Records moved, or there was nothing to move.
-    fn look(&mut self) {
-        let sum = self.next_offsets.values().sum();
-        let has_moved = self.lag() == 0 || self.moved.as_ref().is_none_or(|moved| moved.sum != sum);
-        if has_moved {
-            self.moved = Some(Moved::now(sum));
-        }
-        let seen: Vec<_> = self.partitions().collect();
-        self.moved_partitions
-            .retain(|partition, _| seen.iter().any(|seen| seen.partition == *partition));
-        for SeenPartition {
-            partition,
-            next_offset,
-            lag,
-        } in seen
-        {
-            let known = self.moved_partitions.get(&partition);
-            if lag == 0 || known.is_none_or(|moved| moved.sum != next_offset) {
-                self.moved_partitions.insert(partition, Moved::now(next_offset));
-            }
-        }
-    }
-
-    fn still(&self, limit: Duration, partition_limit: Duration) -> Vec<Still> {
-        let lag = self.lag();
-        let everywhere = self
-            .moved
-            .as_ref()
-            .filter(|moved| lag > 0 && moved.at.elapsed() > limit);
-        if let Some(Moved { since, .. }) = everywhere {
-            let (partition, since) = (None, *since);
-            return vec![Still { partition, since, lag }];
-        }
-        let of_partition = |seen: SeenPartition| {
-            let moved = self.moved_partitions.get(&seen.partition)?;
-            (seen.lag > 0 && moved.at.elapsed() > partition_limit).then_some(Still {
-                partition: Some(seen.partition),
-                since: moved.since,
-                lag: seen.lag,
-            })
-        };
-        self.partitions().filter_map(of_partition).collect()
     }
 }
 
@@ -393,54 +290,5 @@ fn ask_api_for_ever(shared: &Arc<Shared>, stop: &CancellationToken) {
                 std::thread::park_timeout(LOOK.max(shared.every / 10));
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(120));
-
-    fn found(next_offsets: [i64; 2]) -> Found {
-        let bounds = |last_stable| Bounds { low: 0, last_stable };
-        Found {
-            bounds: BTreeMap::from([(0, bounds(1_000)), (1, bounds(10))]),
-            next_offsets: BTreeMap::from([(0, next_offsets[0]), (1, next_offsets[1])]),
-            ..Found::default()
-        }
-    }
-
-    fn places(found: &Found) -> Vec<Option<i32>> {
-        let still = found.still(LIMITS.0, LIMITS.1);
-        still.into_iter().map(|still| still.partition).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_partition_that_stands_still_is_seen_beside_one_that_moves_and_an_idle_one_never_is() {
-        let mut found = found([0, 3]);
-        for second in 0..=120 {
-            found.next_offsets.insert(0, second);
-            found.look();
-            assert_eq!(places(&found), [], "after {second} s");
-            tokio::time::advance(Duration::from_secs(1)).await;
-        }
-        assert_eq!(places(&found), [Some(1)]);
-        // At its end it may rest for hours.
-        found.next_offsets.insert(1, 10);
-        for hour in 0..24 {
-            found.next_offsets.insert(0, 500 + hour);
-            found.look();
-            assert_eq!(places(&found), []);
-            tokio::time::advance(Duration::from_secs(100)).await;
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn where_nothing_moves_at_all_it_is_said_once_and_sooner() {
-        let mut found = found([5, 3]);
-        found.look();
-        tokio::time::advance(Duration::from_secs(31)).await;
-        assert_eq!(places(&found), [None]);
     }
 }

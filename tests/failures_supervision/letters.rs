@@ -60,8 +60,13 @@ fn a_missing_partition_of_the_table_parks_the_pipeline_and_it_goes_on_by_itself_
         .execute(&format!("CREATE TABLE {table}_rest PARTITION OF {table} DEFAULT"));
     wait_for("the rest is loaded", LIMIT, || {
         assert!(daemon.is_running(), "{}", daemon.tail());
-        job.count(&format!("SELECT count(*) FROM {table}")) == 1_200 - dead
+        job.count(&format!(
+            "SELECT (SELECT count(*) FROM {table}) + (SELECT count(*) FROM aqueduct.dead_letters)"
+        )) == 1_200
     });
+    // A batch of a few records may have been written between the tries.
+    let dead = job.count("SELECT count(*) FROM aqueduct.dead_letters");
+    assert!(dead <= 100, "{dead} dead letters where 100 are allowed");
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.tail());
     // What had become a dead letter is loaded by a person, once.
     let args = [
