@@ -129,7 +129,7 @@ pub fn load_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger) 
     let (limits, name) = (pipeline.batch, pipeline.name.clone());
     // A batch for each transformer and each writer keeps all of them busy; more would only take memory.
     let num_batches = (actors.transformers + actors.writers).div_ceil(actors.consumers.max(1));
-    let budget_bytes = limits.bytes.saturating_mul(num_batches.max(2));
+    let budget_bytes = limits.bytes.saturating_mul(num_batches);
     let writer = WriterSettings {
         pipeline,
         program: program.clone(),
@@ -146,6 +146,7 @@ pub fn load_branch(wiring: &Wiring, supervision: &Supervision, logger: &Logger) 
         connect,
         owner,
         routes,
+        stall_after: supervision.stall_after,
         gauges,
     };
 

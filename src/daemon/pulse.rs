@@ -4,24 +4,26 @@
 //! not refused) hides nothing of the others. Nobody waits for these threads: what they found is read from memory.
 
 mod api;
+mod found;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
 use slog::Logger;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::api::Api;
+pub use self::found::SeenPartition;
+pub(super) use self::found::Still;
+use self::{api::Api, found::Found};
 use super::evidence::{DependencyStatus, Evidence};
 use crate::{
     config::settings::{Brokers, Settings},
-    log::{Bounds, Inspector, LogError},
-    model::{Ledger, RecordCounts, RowCounts},
+    log::{Inspector, LogError},
+    model::Ledger,
     store::{Session, ledger, offsets},
     supervision::{BoxError, chain},
     topology::Wiring,
@@ -45,47 +47,12 @@ pub(super) struct Pulse {
 struct Shared {
     wiring: Wiring,
     every: Duration,
+    stall_after: Duration,
     logger: Logger,
     log: Evidence,
     store: Evidence,
     api: Option<Api>,
     found: Mutex<Found>,
-}
-
-/// What the last answers said.
-#[derive(Default)]
-struct Found {
-    bounds: BTreeMap<i32, Bounds>,
-    fetched_and_produced: Option<(u64, u64)>,
-    next_offsets: BTreeMap<i32, i64>,
-    records: RecordCounts,
-    tables: BTreeMap<String, RowCounts>,
-    moved: Option<Moved>,
-}
-
-/// When the load side was last seen to get on.
-struct Moved {
-    sum: i64,
-    at: Instant,
-    since: DateTime<Utc>,
-}
-
-/// Records that wait while nothing is settled.
-#[derive(Debug)]
-pub(super) struct Still {
-    pub(super) since: DateTime<Utc>,
-    pub(super) lag: i64,
-}
-
-/// A partition as last seen by the pulse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SeenPartition {
-    /// Its number.
-    pub partition: i32,
-    /// Everything below it is settled.
-    pub next_offset: i64,
-    /// Offsets up to the last stable one.
-    pub lag: i64,
 }
 
 impl Pulse {
@@ -100,6 +67,7 @@ impl Pulse {
         let shared = Arc::new(Shared {
             wiring: wiring.clone(),
             every: settings.daemon.probe_every,
+            stall_after: settings.supervision.stall_after,
             logger: logger.clone(),
             log: Evidence::new(
                 log_name,
@@ -141,21 +109,19 @@ impl Pulse {
             .collect()
     }
 
-    /// Whether records wait and nothing has been settled for too long. Polls that find nothing to do are progress, too.
-    pub(super) fn still(&self) -> Option<Still> {
-        let found = self.shared.found();
-        let moved = found.moved.as_ref()?;
-        let lag = found.lag();
-        (lag > 0 && moved.at.elapsed() > self.good_for().max(SLOW_BATCH)).then_some(Still {
-            since: moved.since,
-            lag,
-        })
+    /// Where records wait and nothing has been settled for too long: everywhere, or in one partition, which then has a
+    /// little longer, because others may go first. Polls that find nothing to do are progress, too.
+    pub(super) fn still(&self) -> Vec<Still> {
+        let limit = self.good_for().max(SLOW_BATCH);
+        self.shared.found().still(limit, limit.max(self.shared.stall_after))
     }
 
     /// The ledger as the last answers had it; `None` before the first ones.
     pub(super) fn ledger(&self) -> Option<Ledger> {
         let found = self.shared.found();
-        found.moved.as_ref()?;
+        if !found.has_looked() {
+            return None;
+        }
         let (fetched, produced) = found.fetched_and_produced.unzip();
         let pending = match produced {
             _ if found.lag() == 0 => 0,
@@ -176,33 +142,6 @@ impl Pulse {
     /// The partitions as the last answers had them.
     pub(super) fn partitions(&self) -> Vec<SeenPartition> {
         self.shared.found().partitions().collect()
-    }
-}
-
-impl Found {
-    fn partitions(&self) -> impl Iterator<Item = SeenPartition> {
-        self.bounds.iter().map(|(partition, bounds)| {
-            let next_offset = self.next_offsets.get(partition).copied().unwrap_or(bounds.low);
-            SeenPartition {
-                partition: *partition,
-                next_offset,
-                lag: (bounds.last_stable - next_offset).max(0),
-            }
-        })
-    }
-
-    fn lag(&self) -> i64 {
-        self.partitions().map(|partition| partition.lag).sum()
-    }
-
-    /// Records moved, or there was nothing to move.
-    fn look(&mut self) {
-        let sum = self.next_offsets.values().sum();
-        let has_moved = self.lag() == 0 || self.moved.as_ref().is_none_or(|moved| moved.sum != sum);
-        if has_moved {
-            let (at, since) = (Instant::now(), Utc::now());
-            self.moved = Some(Moved { sum, at, since });
-        }
     }
 }
 
@@ -238,7 +177,7 @@ impl Shared {
     }
 }
 
-fn spawn(name: &str, shared: &Arc<Shared>, stop: &CancellationToken, body: fn(&Shared, &CancellationToken)) {
+fn spawn(name: &str, shared: &Arc<Shared>, stop: &CancellationToken, body: fn(&Arc<Shared>, &CancellationToken)) {
     let (shared, stop, logger) = (shared.clone(), stop.clone(), shared.logger.clone());
     let started = std::thread::Builder::new()
         .name(name.to_owned())
@@ -249,7 +188,7 @@ fn spawn(name: &str, shared: &Arc<Shared>, stop: &CancellationToken, body: fn(&S
     }
 }
 
-fn ask_log_for_ever(shared: &Shared, stop: &CancellationToken) {
+fn ask_log_for_ever(shared: &Arc<Shared>, stop: &CancellationToken) {
     let mut inspector = None;
     while !stop.is_cancelled() {
         let answer = ask_log(shared, &mut inspector);
@@ -290,15 +229,35 @@ fn ask_log(shared: &Shared, inspector: &mut Option<Arc<dyn Inspector>>) -> Resul
     Ok(())
 }
 
-fn ask_store_for_ever(shared: &Shared, stop: &CancellationToken) {
+fn ask_store_for_ever(shared: &Arc<Shared>, stop: &CancellationToken) {
     let mut session = None;
     while !stop.is_cancelled() {
-        let answer = ask_store(shared, &mut session);
-        if answer.is_err() {
-            session = None;
-        }
+        let answer = match ask_store_in_time(shared, session.take()) {
+            Ok(usable) => {
+                session = Some(usable);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
         shared.note(&shared.store, answer, stop);
     }
+}
+
+/// A server whose machine acknowledges and which never answers cannot be left from within: the question's thread is left
+/// behind, and the next one has a connection of its own.
+fn ask_store_in_time(shared: &Arc<Shared>, mut session: Option<Session>) -> Result<Session, BoxError> {
+    let limits = shared.wiring.connect.limits;
+    let (tell, told) = mpsc::channel();
+    let asking = shared.clone();
+    std::thread::Builder::new()
+        .name("pulse-question".to_owned())
+        .spawn(move || {
+            let answer = ask_store(&asking, &mut session);
+            // Nobody may wait any more.
+            let _ = tell.send(answer.and_then(|()| session.ok_or_else(|| "there is no session".into())));
+        })?;
+    told.recv_timeout(limits.connect + limits.answer())
+        .unwrap_or_else(|_| Err("it is connected and does not answer".into()))
 }
 
 fn ask_store(shared: &Shared, session: &mut Option<Session>) -> Result<(), BoxError> {
@@ -322,7 +281,7 @@ fn ask_store(shared: &Shared, session: &mut Option<Session>) -> Result<(), BoxEr
     Ok(())
 }
 
-fn ask_api_for_ever(shared: &Shared, stop: &CancellationToken) {
+fn ask_api_for_ever(shared: &Arc<Shared>, stop: &CancellationToken) {
     let Some(api) = &shared.api else { return };
     while !stop.is_cancelled() {
         match api.ask(shared.wiring.gauges.meters(), shared.every) {

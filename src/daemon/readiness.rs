@@ -55,7 +55,7 @@ impl Noticed {
         dependencies: &[DependencyStatus],
         branches: &[BranchStatus],
         gauges: &GaugesSnapshot,
-        still: Option<Still>,
+        still: Vec<Still>,
     ) -> Readiness {
         let mut problems: Vec<Problem> = dependencies.iter().filter_map(of_dependency).collect();
         problems.extend(branches.iter().filter_map(|branch| of_branch(pipeline, branch)));
@@ -73,10 +73,11 @@ impl Noticed {
                 });
             }
         }
-        if let Some(still) = still {
+        for still in still {
+            let place = |partition| format!("{pipeline}[{partition}]");
             problems.push(Problem {
                 what: "progress",
-                place: pipeline.to_owned(),
+                place: still.partition.map_or_else(|| pipeline.to_owned(), place),
                 since: text(still.since),
                 reason: format!("{} offsets wait and nothing was settled", still.lag),
                 remedy: "see in `aqueduct status` what its actors wait for, and how they failed".into(),
@@ -196,7 +197,7 @@ mod tests {
             ..PartitionGauge::default()
         };
         gauges.partitions.insert(2, gauge);
-        Noticed::default().judge("users", dependencies, branches, &gauges, None)
+        Noticed::default().judge("users", dependencies, branches, &gauges, Vec::new())
     }
 
     #[test]
@@ -235,7 +236,8 @@ mod tests {
     #[test]
     fn a_problem_keeps_its_date_while_it_lasts() {
         let noticed = Noticed::default();
-        let judge = |branches: &[BranchStatus]| noticed.judge("users", &[], branches, &GaugesSnapshot::default(), None);
+        let judge =
+            |branches: &[BranchStatus]| noticed.judge("users", &[], branches, &GaugesSnapshot::default(), Vec::new());
         let key = "branch users/load";
         judge(&[branch(BranchState::Parked)]);
         let first = noticed.0.lock().unwrap()[key];

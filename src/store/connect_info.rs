@@ -32,6 +32,14 @@ pub struct SessionLimits {
     pub tcp_user_timeout: Duration,
 }
 
+impl SessionLimits {
+    /// The longest that a server which is there may take to answer one statement: its own limit, and the way there and
+    /// back. One that is later hangs in a way that TCP does not notice, since its machine still acknowledges.
+    pub fn answer(&self) -> Duration {
+        self.statement + self.tcp_user_timeout
+    }
+}
+
 impl Default for SessionLimits {
     fn default() -> Self {
         Self {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::{
     Connection, PgConnection, QueryableByName, RunQueryDsl,
-    connection::{SimpleConnection, TransactionManager},
+    connection::{InstrumentationEvent, SimpleConnection, TransactionManager},
     result::ConnectionError,
     sql_types::{Bool, Integer, Text},
 };
@@ -79,6 +79,12 @@ impl Session {
             server_version: greeting.server_version,
             broken: false,
         })
+    }
+
+    /// Has `heed` called before and after each statement: between two calls the server answers, or nobody knows.
+    pub fn on_statement(&mut self, heed: impl Fn() + Send + 'static) {
+        self.connection
+            .set_instrumentation(move |_: InstrumentationEvent<'_>| heed());
     }
 
     /// The connection, for statements of the caller's own. Errors go through [`Session::failed`].

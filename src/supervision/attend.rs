@@ -122,6 +122,9 @@ async fn watch(life: &Life, end: &mut oneshot::Receiver<End>, policy: Policy) ->
                 if stillness.lasts(life.progress(), policy.stall_after) {
                     return (End::Stalled(policy.stall_after), true);
                 }
+                if let Some(limit) = life.progress().overdue() {
+                    return (End::Stalled(limit), true);
+                }
             }
         }
     }

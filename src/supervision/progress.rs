@@ -6,16 +6,19 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
+use tokio::time::Instant;
 
 /// The progress of one life. Clones count together; any thread may mark.
 ///
 /// Work in hand without a sign of life for `stall_after` gets the actor replaced. Signs are [`mark`](Self::mark), and the
 /// beginning and end of work, waits and attempts. A declared [`wait`](Self::wait) is not a stall, but a bounded
-/// [`attempt`](WaitGuard::attempt) within it that does not end is one.
+/// [`attempt`](WaitGuard::attempt) within it that does not end is one, and so is one that passes its
+/// [deadline](WaitGuard::attempt_within).
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<Counters>);
 
@@ -32,6 +35,8 @@ struct Counters {
 struct Waits {
     next: u64,
     held: BTreeMap<u64, Waiting>,
+    /// By wait: until when its attempt may last, and how long that is.
+    deadlines: BTreeMap<u64, (Instant, Duration)>,
 }
 
 /// What an actor waits for.
@@ -104,6 +109,14 @@ impl Progress {
         self.num_work() > 0 && self.waits().held.is_empty()
     }
 
+    /// The limit of an attempt that has passed its deadline.
+    pub(super) fn overdue(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let waits = self.waits();
+        let mut passed = waits.deadlines.values().filter(|(until, _)| *until <= now);
+        passed.next().map(|(_, limit)| *limit)
+    }
+
     /// A sign of life without an achievement.
     pub fn beat(&self) {
         self.0.beats.fetch_add(1, Ordering::Relaxed);
@@ -154,11 +167,28 @@ impl WaitGuard {
         self.progress.beat();
         AttemptGuard(self.progress.clone())
     }
+
+    /// An attempt in several steps, each of which ends within `limit` or never: the returned function begins the next step.
+    /// When a step does not, it counts as a stall, whatever `stall_after` is. Ends with the wait.
+    pub fn attempt_within(&self, limit: Duration) -> impl Fn() + Clone + Send + Sync + use<> + 'static {
+        let (progress, number) = (self.progress.clone(), self.number);
+        let step = move || {
+            let mut waits = progress.waits();
+            if waits.held.contains_key(&number) {
+                waits.deadlines.insert(number, (Instant::now() + limit, limit));
+            }
+        };
+        step();
+        step
+    }
 }
 
 impl Drop for WaitGuard {
     fn drop(&mut self) {
-        self.progress.waits().held.remove(&self.number);
+        let mut waits = self.progress.waits();
+        waits.held.remove(&self.number);
+        waits.deadlines.remove(&self.number);
+        drop(waits);
         self.progress.beat();
     }
 }
@@ -203,6 +233,26 @@ mod tests {
         assert!(!progress.must_move());
         drop(wait);
         assert!(progress.must_move());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_in_steps_is_overdue_when_one_of_them_does_not_end_in_time() {
+        let progress = Progress::default();
+        let limit = Duration::from_secs(75);
+        let wait = progress.wait("PostgreSQL");
+        let next = wait.attempt_within(limit);
+        for _ in 0..10 {
+            tokio::time::advance(Duration::from_secs(74)).await;
+            assert_eq!(progress.overdue(), None);
+            next();
+        }
+        tokio::time::advance(limit).await;
+        assert_eq!(progress.overdue(), Some(limit));
+        drop(wait);
+        assert_eq!(progress.overdue(), None);
+        next();
+        tokio::time::advance(limit).await;
+        assert_eq!(progress.overdue(), None, "the wait is over");
     }
 
     #[test]

@@ -52,6 +52,10 @@ impl Scene {
     }
 
     pub async fn with_log(log: ScriptedLog) -> Self {
+        Self::with(log, Duration::from_secs(3_600)).await
+    }
+
+    pub async fn with(log: ScriptedLog, stall_after: Duration) -> Self {
         let (database, batches) = (TestDatabase::new(), Inbox::default());
         let transformer = Neighbour(batches.clone()).start().recipient();
         let gauges = Arc::new(Gauges::default());
@@ -67,6 +71,7 @@ impl Scene {
             connect: Arc::new(database.info()),
             owner: "test".into(),
             routes: Routes::new(1, 1),
+            stall_after,
             gauges: gauges.clone(),
         };
         let make = move |life| Ok(Consumer::new(life, settings.clone(), vec![transformer.clone()]));

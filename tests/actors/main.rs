@@ -8,10 +8,13 @@
 mod http;
 #[path = "../support/load.rs"]
 mod load;
+#[path = "../support/proxy.rs"]
+mod proxy;
 
 mod clock;
 mod consumer;
 mod consumer_lost;
+mod consumer_stalls;
 mod consumer_stops;
 mod fetcher;
 mod neighbours;

@@ -42,12 +42,23 @@ impl<A: Actor<Context = Context<A>>> Room<A> {
         drains: bool,
         factory: impl Fn(Life) -> Result<A, BoxError> + Send + Sync + 'static,
     ) -> Self {
+        Self::open_with(policy(), kind, placement, drains, factory).await
+    }
+
+    /// The same, under another policy.
+    pub async fn open_with(
+        policy: Policy,
+        kind: &str,
+        placement: Placement,
+        drains: bool,
+        factory: impl Fn(Life) -> Result<A, BoxError> + Send + Sync + 'static,
+    ) -> Self {
         let address = Arc::new(Mutex::new(None));
         let published = address.clone();
         let spec = ChildSpec::new(kind, 0, 0, placement, factory)
             .drains(drains)
             .published(move |address| *published.lock().unwrap() = Some(address));
-        let branch = Branch::new("room", policy(), &silent()).child(spec).start();
+        let branch = Branch::new("room", policy, &silent()).child(spec).start();
         until("it runs", || branch.status().state == BranchState::Running).await;
         Self { branch, address }
     }

@@ -20,6 +20,8 @@ pub enum AtPoll {
     OutOfRange(i32),
     /// The member is of no use any more, as one that another one with its identity has pushed out.
     Fatal,
+    /// From now on this member gets nothing of this partition, whatever is in it.
+    Deaf(i32),
 }
 
 /// What the member was told.
@@ -45,6 +47,7 @@ pub struct State {
     /// Questions find nobody.
     pub is_away: bool,
     out_of_range: Vec<i32>,
+    deaf: Vec<i32>,
 }
 
 /// See the module. Clones are the same.
@@ -64,6 +67,7 @@ impl Default for LoadSide {
             is_gone: false,
             is_away: false,
             out_of_range: Vec::new(),
+            deaf: Vec::new(),
         })))
     }
 }
@@ -109,6 +113,7 @@ impl LoadSide {
     }
 
     pub fn member(&self) -> Member {
+        self.state().deaf.clear();
         Member {
             side: self.clone(),
             positions: BTreeMap::new(),
@@ -131,6 +136,7 @@ impl LoadMember for Member {
                 AtPoll::Tell(event) => events.push(event),
                 AtPoll::OutOfRange(partition) => state.out_of_range.push(partition),
                 AtPoll::Fatal => return Err(LogError::Lost { place: "people".into() }),
+                AtPoll::Deaf(partition) => state.deaf.push(partition),
             }
         }
         Ok(events)
@@ -159,6 +165,9 @@ impl LoadMember for Member {
         };
         if state.out_of_range.contains(&partition) {
             return Ok(ReadOutcome::OutOfRange);
+        }
+        if state.deaf.contains(&partition) {
+            return Ok(ReadOutcome::Empty);
         }
         let end = state.ends[&partition];
         if *position >= end {

@@ -1,13 +1,13 @@
 //! The writer, on a real PostgreSQL.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aqueduct::{
     actors::writer::{Brake, Writer, WriterSettings},
     log::IdentityCheck,
     messages::{Refused, RowBatch, Settled, Write},
     store::ConnectInfo,
-    supervision::Placement,
+    supervision::{BranchState, Placement, Policy},
 };
 use diesel::connection::SimpleConnection;
 use tokio::sync::oneshot;
@@ -19,13 +19,18 @@ use crate::{
         postgres::{TestDatabase, TestPostgres},
     },
     pipeline::{claim, pipeline, program, raw, transformed},
-    room::Room,
+    proxy::{Proxy, Weather},
+    room::{Room, policy},
     scripted_load::record,
 };
 
 const TABLE: &str = "CREATE TABLE people (id bigint, name text)";
 
 async fn open(connect: ConnectInfo, dead_letters_max: u32) -> Room<Writer> {
+    open_with(connect, dead_letters_max, policy()).await
+}
+
+async fn open_with(connect: ConnectInfo, dead_letters_max: u32, policy: Policy) -> Room<Writer> {
     let pipeline = pipeline(dead_letters_max);
     let settings = WriterSettings {
         brake: Arc::new(Brake::new(pipeline.dead_letters_max)),
@@ -35,7 +40,7 @@ async fn open(connect: ConnectInfo, dead_letters_max: u32) -> Room<Writer> {
         gauges: Arc::default(),
     };
     let make = move |life| Ok(Writer::new(life, settings.clone()));
-    Room::open("writer", Placement::Own, false, make).await
+    Room::open_with(policy, "writer", Placement::Own, false, make).await
 }
 
 /// The records of these offsets as the partition's next batch.
@@ -317,5 +322,47 @@ fn a_target_that_does_not_fit_parks_the_branch_with_the_sentence() {
                 "a restart would not mend the table"
             );
         }
+    });
+}
+
+/// Its machine still acknowledges, so that TCP is content: only a limit of our own finds it.
+#[test]
+fn a_server_that_is_there_and_never_answers_is_found_and_the_batch_is_written_over_a_new_connection() {
+    on_real_time(async {
+        let (database, epoch) = database(TABLE);
+        let (proxy, url) = Proxy::before_postgres(database.url().expose());
+        let mut connect = ConnectInfo::new(aqueduct::config::settings::Secret::new(url), true);
+        connect.limits.statement = Duration::from_secs(1);
+        connect.limits.tcp_user_timeout = Duration::from_millis(500);
+        let stall_after = Duration::from_secs(2);
+        let room = open_with(
+            connect,
+            100,
+            Policy {
+                stall_after,
+                grace: Duration::from_millis(100),
+                ..policy()
+            },
+        )
+        .await;
+        let reply = room.address().send(Write(batch(epoch, 0..3))).await.unwrap();
+        assert_eq!(reply, settled(3, 0));
+        proxy.set(Weather::HalfOpen);
+        let mut answer = Box::pin(room.address().send(Write(batch(epoch, 3..6))));
+        assert!(futures::poll!(&mut answer).is_pending());
+        until("its thread is left behind", || room.child().abandoned_threads == 1).await;
+        proxy.cut();
+        proxy.set(Weather::Clear);
+        until("its next life", || {
+            room.child().life == 2 && room.branch.status().state == BranchState::Running
+        })
+        .await;
+        let reason = room.child().last_failure.unwrap().reason;
+        assert_eq!(reason, "hung: no progress for 1s 500ms with work in hand");
+        let reply = room.address().send(Write(batch(epoch, 3..6))).await.unwrap();
+        assert_eq!(reply, settled(6, 0));
+        assert_eq!(ids(&database), "0 1 2 3 4 5");
+        assert_eq!(ledger(&database), "6 consumed 6 applied 6 dead 0");
+        room.stop().await;
     });
 }

@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use futures::executor::block_on;
 use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
     producer::{BaseProducer, BaseRecord, Producer},
 };
@@ -65,6 +65,13 @@ impl Filled {
             let created = block_on(self.admin.create_topics([&topic], &Self::options())).unwrap();
             created[0].is_ok()
         });
+    }
+
+    /// Adds partitions.
+    pub fn grow(&self, num_partitions: usize) {
+        let grown = NewPartitions::new(&self.name, num_partitions);
+        let grown = block_on(self.admin.create_partitions([&grown], &Self::options())).unwrap();
+        grown[0].as_ref().unwrap();
     }
 
     pub fn delete(&self) {

@@ -1,10 +1,12 @@
 //! The branches of a pipeline in their real shapes: whichever kind of actor comes to grief, however it does, the same
 //! promise holds for it.
 
-use aqueduct::supervision::{Branch, BranchHandle, BranchState, BranchStatus, Policy};
+use std::sync::mpsc;
+
+use aqueduct::supervision::{Branch, BranchHandle, BranchState, BranchStatus, Policy, Stopped};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::stage::{Birth, Do, Stage, lives, log, on_paused_time, policy, reason, until};
+use crate::stage::{Birth, Do, Stage, lives, log, on_paused_time, on_real_time, policy, reason, until};
 
 /// Kinds by tier, as in `src/topology.rs`; two actors of each.
 type Shape = &'static [&'static str];
@@ -80,6 +82,126 @@ fn each_kind_that_panics_in_a_handler_comes_back_with_all_later_tiers() {
 #[test]
 fn each_kind_that_fails_comes_back_with_all_later_tiers() {
     each_kind_comes_back_after(Do::Fail, "failed: write the batch: disk is full");
+}
+
+#[test]
+fn each_kind_that_hangs_comes_back_with_all_later_tiers() {
+    each_kind_comes_back_after(Do::Hang, "hung: no progress for 20s with work in hand");
+}
+
+/// Waits until the second actor of this tier, and what comes after it, runs in its second life.
+async fn until_back(branch: &BranchHandle, shape: Shape, tier: usize) -> BranchStatus {
+    let wanted = after_a_death(shape, tier);
+    until(branch, |status| {
+        status.state == BranchState::Running && lives(status) == wanted
+    })
+    .await
+}
+
+/// On the real clock: a paused one stands still while somebody is busy.
+#[test]
+fn each_kind_that_spins_comes_back_with_all_later_tiers() {
+    let quick = Policy {
+        stall_after: Duration::from_millis(200),
+        ..policy()
+    };
+    for (shape, tier, kind) in every_kind() {
+        on_real_time(async {
+            let stage = Stage::default();
+            let branch = running(&stage, "people", shape, quick).await;
+            let victim = format!("{kind}-1");
+            stage.tell(&victim, Do::Spin).await;
+            let status = until_back(&branch, shape, tier).await;
+            assert_eq!(
+                reason(&status, &victim),
+                "hung: no progress for 200ms with work in hand"
+            );
+            all_answer(&stage, &status).await;
+            assert!(branch.stop().await.is_clean(), "{victim}");
+        });
+    }
+}
+
+#[test]
+fn each_kind_whose_thread_blocks_for_ever_comes_back_and_the_thread_is_counted() {
+    for (shape, tier, kind) in every_kind() {
+        on_paused_time(async {
+            let stage = Stage::default();
+            let branch = running(&stage, "people", shape, policy()).await;
+            let victim = format!("{kind}-1");
+            let (life, (release, blocked)) = (stage.life(&victim, 1), mpsc::channel::<()>());
+            // As the threads of producers and consumers do: the work in hand is theirs.
+            let work = life.progress().work();
+            let body = move |_| {
+                let _ = blocked.recv();
+                drop(work);
+            };
+            life.thread("poll", body).unwrap();
+            let status = until_back(&branch, shape, tier).await;
+            assert_eq!(reason(&status, &victim), "hung: no progress for 20s with work in hand");
+            let left = |name: &str| status.child(name).unwrap().abandoned_threads;
+            assert_eq!((status.abandoned_threads, left(&victim)), (1, 1), "{victim}");
+            all_answer(&stage, &status).await;
+            branch.stop().await;
+            drop(release);
+        });
+    }
+}
+
+#[test]
+fn each_kind_that_dies_while_its_sibling_is_being_restarted_comes_back_with_it() {
+    for (shape, tier, kind) in every_kind() {
+        on_paused_time(async {
+            let stage = Stage::default();
+            let branch = running(&stage, "people", shape, policy()).await;
+            let (victim, sibling) = (format!("{kind}-1"), format!("{kind}-0"));
+            stage.tell(&sibling, Do::Fail).await;
+            until(&branch, |status| status.state == BranchState::Restarting).await;
+            stage.tell(&victim, Do::Panic).await;
+            let life = |place: usize| 1 + u64::from(place / 2 >= tier);
+            let wanted: Vec<u64> = (0..2 * shape.len()).map(life).collect();
+            let status = until(&branch, |status| {
+                status.state == BranchState::Running && status.child(&victim).is_some_and(|child| child.life == 2)
+            })
+            .await;
+            assert_eq!(lives(&status), wanted, "{victim}");
+            assert_eq!(reason(&status, &sibling), "failed: write the batch: disk is full");
+            assert_eq!(reason(&status, &victim), "panicked: boom");
+            assert_eq!(status.restarts_left, policy().max_restarts - 2, "{victim}");
+            all_answer(&stage, &status).await;
+            assert!(branch.stop().await.is_clean(), "{victim}");
+        });
+    }
+}
+
+#[test]
+fn each_kind_that_dies_during_the_shutdown_is_named_and_nobody_comes_back() {
+    for (shape, _, kind) in every_kind() {
+        on_paused_time(async {
+            let stage = Stage::default();
+            let branch = running(&stage, "people", shape, policy()).await;
+            let victim = format!("{kind}-1");
+            stage.tell(&victim, Do::RefuseToStop).await;
+            let life = stage.life(&victim, 1);
+            let (summary, ()) = tokio::join!(branch.stop(), async {
+                life.stop_requested().cancelled().await;
+                stage.tell(&victim, Do::Panic).await;
+            });
+            assert_eq!(summary.children.len(), 2 * shape.len(), "{victim}");
+            for child in &summary.children {
+                let expected = match child.name == victim {
+                    true => Stopped::Failed("panicked: boom".to_owned()),
+                    false => Stopped::InTime,
+                };
+                assert_eq!(child.how, expected, "{} beside {victim}", child.name);
+            }
+            assert_eq!(summary.abandoned_threads, 0);
+            sleep(Duration::from_secs(3_600)).await;
+            let status = branch.status();
+            assert_eq!(status.state, BranchState::Stopped);
+            assert!(lives(&status).iter().all(|life| *life == 1), "{victim}");
+        });
+    }
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! Actors on arbiters of their own, which may block them: on the real clock, since a paused one does not wait for threads.
 
 use std::{
-    sync::{Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread::{self, ThreadId},
     time::Duration,
 };
 
-use actix::{Actor, Addr, Arbiter, Context, Handler, Message, MessageResult};
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, MessageResult, WrapFuture};
 use aqueduct::supervision::{
     Branch, BranchHandle, BranchState, BranchStatus, ChildSpec, Life, Placement, Policy, Stopped,
 };
@@ -199,6 +203,59 @@ fn an_actor_that_blocks_its_arbiter_without_a_mark_is_found() {
         );
         drop(blocked.release);
         blocked.branch.stop().await;
+    });
+}
+
+/// Never yields: its arbiter hears nothing any more, not even that it should end.
+struct Spinner {
+    life: Life,
+    ends: Arc<AtomicBool>,
+}
+
+impl Actor for Spinner {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if self.life.number() == 1 {
+            let (ends, work) = (self.ends.clone(), self.life.progress().work());
+            let spin = async move {
+                while !ends.load(Ordering::SeqCst) {
+                    std::hint::spin_loop();
+                }
+                drop(work);
+            };
+            ctx.spawn(spin.into_actor(self));
+        }
+    }
+}
+
+#[test]
+fn an_actor_that_spins_without_ever_yielding_is_found_left_behind_and_replaced() {
+    on_real_time(async {
+        let ends = Arc::new(AtomicBool::new(false));
+        let policy = Policy {
+            stall_after: Duration::from_millis(200),
+            ..impatient()
+        };
+        let spun = ends.clone();
+        let make = move |life| {
+            let ends = spun.clone();
+            Ok(Spinner { life, ends })
+        };
+        let branch = Branch::new("load", policy, &log())
+            .child(ChildSpec::new("writer", 0, 0, Placement::Own, make))
+            .start();
+        let status = until(&branch, |status| {
+            lives(status) == [2] && status.state == BranchState::Running
+        })
+        .await;
+        assert_eq!(
+            reason(&status, "writer-0"),
+            "hung: no progress for 200ms with work in hand"
+        );
+        assert_eq!(status.abandoned_threads, 1);
+        assert!(branch.stop().await.is_clean(), "the second life ends in order");
+        ends.store(true, Ordering::SeqCst);
     });
 }
 

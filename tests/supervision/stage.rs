@@ -77,6 +77,8 @@ pub enum Do {
     Park,
     /// Work in hand and not a sign of life.
     Hang,
+    /// Work in hand, always busy, and not a sign of progress.
+    Spin,
     /// Work in hand and a declared wait.
     Wait,
     /// A declared wait with an attempt that does not end.
@@ -296,6 +298,15 @@ impl Handler<Do> for Probe {
             Do::Hang => {
                 self.held.push(Held::Work(progress.work()));
                 ctx.wait(pending::<()>().into_actor(self));
+            }
+            Do::Spin => {
+                self.held.push(Held::Work(progress.work()));
+                let spin = async {
+                    loop {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                ctx.spawn(spin.into_actor(self));
             }
             Do::Wait => {
                 self.held.push(Held::Work(progress.work()));

@@ -1,10 +1,13 @@
-//! A TCP proxy of the test's own, for faults of the network: cut, reset, half-open, slow, and a cut at exactly one place.
+//! A TCP proxy of the test's own, for faults of the network: cut, reset, dropped packets, half-open, slow, and a cut at
+//! exactly one place.
 
 #![allow(
     dead_code,
     clippy::unwrap_used,
     reason = "each test binary uses a part; a helper that fails fails its test"
 )]
+
+pub mod drops;
 
 use std::{
     net::SocketAddr,
@@ -33,8 +36,11 @@ pub enum Upstream {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Weather {
     Clear,
-    /// Nothing arrives any more and nobody is told: connections stay open.
+    /// Nothing arrives any more and nobody is told: connections stay open, and the proxy's TCP still acknowledges.
     HalfOpen,
+    /// Packets from clients are dropped, those of new connections as well: nothing arrives, nothing is acknowledged, nothing
+    /// is refused.
+    Dropped,
     /// Each piece is late.
     Latency(Duration),
     /// So many bytes a second.
@@ -57,6 +63,8 @@ struct Shared {
     weather: watch::Sender<Weather>,
     /// Cancelled and replaced at each cut.
     cut: Mutex<CancellationToken>,
+    /// Counts up; connections of that time whose first bytes hold the text are dropped for good.
+    forsaken: watch::Sender<(usize, String)>,
     is_reset: Mutex<bool>,
     trap: Mutex<Option<Trap>>,
     num_sprung: watch::Sender<usize>,
@@ -80,6 +88,7 @@ impl Proxy {
             upstream: Mutex::new(upstream),
             weather: watch::Sender::new(Weather::Clear),
             cut: Mutex::default(),
+            forsaken: watch::Sender::default(),
             is_reset: Mutex::default(),
             trap: Mutex::default(),
             num_sprung: watch::Sender::new(0),
@@ -138,6 +147,15 @@ impl Proxy {
         lock(&self.shared.upstream).clone()
     }
 
+    /// From now on all packets of the present connections are dropped, as by a firewall that has forgotten them; new ones
+    /// pass. Only those whose first bytes hold this text.
+    pub fn forsake(&self, of: &str) {
+        self.shared.forsaken.send_modify(|(count, text)| {
+            *count += 1;
+            of.clone_into(text);
+        });
+    }
+
     pub fn set(&self, weather: Weather) {
         self.shared.weather.send_replace(weather);
     }
@@ -176,9 +194,11 @@ impl Drop for Proxy {
 
 async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) {
     let listener = TcpListener::from_std(listener).unwrap();
+    let door = drops::Socket::of(&listener);
     loop {
         let client = tokio::select! {
             () = shared.stop.cancelled() => return,
+            never = drops::follow(&door, &shared.weather) => match never {},
             accepted = listener.accept() => accepted,
         };
         if let Ok((client, _)) = client {
@@ -206,15 +226,29 @@ async fn pass(mut client: TcpStream, server: impl AsyncRead + AsyncWrite + Unpin
     let cut = lock(&shared.cut).clone();
     // The trap is about to spring: the next answer is not delivered.
     let is_sprung = watch::Sender::new(false);
+    let (socket, first) = (drops::Socket::of(&client), Mutex::default());
     {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = tokio::io::split(server);
+        let pumps = async {
+            tokio::select! {
+                () = pump_client(from_client, to_server, shared, &is_sprung, &first) => {}
+                () = pump_server(from_server, to_client, shared, &is_sprung) => {}
+                never = drops::follow(&socket, &shared.weather) => match never {},
+            }
+        };
+        let mut pumps = std::pin::pin!(pumps);
         tokio::select! {
             () = cut.cancelled() => {}
-            () = pump_client(from_client, to_server, shared, &is_sprung) => {}
-            () = pump_server(from_server, to_client, shared, &is_sprung) => {}
+            () = &mut pumps => {}
+            // The server is not told either: its side stays open.
+            () = drops::forsaken(&shared.forsaken, &first) => {
+                socket.drop_packets(true);
+                cut.cancelled().await;
+            }
         }
     }
+    drop(socket);
     if *lock(&shared.is_reset) && cut.is_cancelled() {
         let _ = client.set_zero_linger();
     }
@@ -225,12 +259,18 @@ async fn pump_client(
     mut to: impl AsyncWrite + Unpin,
     shared: &Shared,
     is_sprung: &watch::Sender<bool>,
+    first: &Mutex<Vec<u8>>,
 ) {
-    let (mut first, mut tail, mut buffer) = (Vec::new(), Vec::new(), vec![0; 64 << 10]);
+    let (mut tail, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
     while let Ok(len @ 1..) = from.read(&mut buffer).await {
         let bytes = &buffer[..len];
-        first.extend_from_slice(&bytes[..len.min(4096_usize.saturating_sub(first.len()))]);
-        if let Some(trap) = meets(shared, &first, &mut tail, bytes) {
+        let trap = {
+            let mut first = lock(first);
+            let room = 4096_usize.saturating_sub(first.len());
+            first.extend_from_slice(&bytes[..len.min(room)]);
+            meets(shared, &first, &mut tail, bytes)
+        };
+        if let Some(trap) = trap {
             if !trap.delivers {
                 spring(shared);
                 return;
@@ -291,7 +331,7 @@ async fn deliver(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8], shared: &Shar
         let now = *weather.borrow_and_update();
         let len = match now {
             Weather::Clear => rest.len(),
-            Weather::HalfOpen => {
+            Weather::HalfOpen | Weather::Dropped => {
                 let _ = weather.changed().await;
                 continue;
             }

@@ -13,6 +13,7 @@ use super::{
     questions::Questions,
     reader::{self, Order, Orders, ReaderSettings},
     settings::ConsumerSettings,
+    stalls::Stands,
 };
 use crate::{
     log::LoadEvent,
@@ -338,9 +339,12 @@ impl Actor for Consumer {
             budget_bytes,
             connect,
             owner,
+            stall_after,
             ..
         } = self.settings.clone();
-        let questions = Questions::spawn(&self.life, log.clone(), spec.clone(), news.clone());
+        let stands = Stands::default();
+        let watched = (stands.clone(), stall_after);
+        let questions = Questions::spawn(&self.life, log.clone(), spec.clone(), watched, news.clone());
         let claim_settings = ClaimSettings {
             connect,
             log: log.clone(),
@@ -356,6 +360,7 @@ impl Actor for Consumer {
                 limits,
                 budget_bytes,
                 questions,
+                stands,
             },
             news,
         );

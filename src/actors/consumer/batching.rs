@@ -70,6 +70,17 @@ impl Reading {
         self.size_bytes + self.records.len() * OVERHEAD_BYTES
     }
 
+    /// Whether its next batch may be read whatever the others hold: so a partition whose batches are slow takes nothing
+    /// from its neighbours.
+    pub(super) fn is_first(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// The offset of the next record to be read, if nothing is in hand.
+    pub(super) fn reads_from(&self) -> Option<i64> {
+        (self.is_first() && self.records.is_empty()).then_some(self.expected_offset)
+    }
+
     /// Takes in what was read. `position` is where the reader stands: at the end of the partition that is beyond the
     /// last record, because transaction markers take offsets too.
     pub(super) fn add(

@@ -1,5 +1,7 @@
 //! One claim: what PostgreSQL and the log say about a partition, and whether it may be read on.
 
+use std::sync::Arc;
+
 use super::{claims::ClaimSettings, news::Claimed};
 use crate::{
     failpoint,
@@ -13,6 +15,8 @@ pub(super) struct Claimant<'a> {
     pub(super) settings: &'a ClaimSettings,
     pub(super) inspector: &'a dyn Inspector,
     pub(super) session: Option<Session>,
+    /// Called at each step of the claim under way.
+    pub(super) heed: Arc<dyn Fn() + Send + Sync>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -98,10 +102,14 @@ impl Claimant<'_> {
     }
 
     fn session(&mut self) -> Result<&mut Session, StoreError> {
-        match &mut self.session {
-            Some(session) => Ok(session),
-            none => Ok(none.insert(Session::connect(&self.settings.connect, &self.settings.owner)?)),
-        }
+        let heed = Arc::clone(&self.heed);
+        heed();
+        let session = match &mut self.session {
+            Some(session) => session,
+            none => none.insert(Session::connect(&self.settings.connect, &self.settings.owner)?),
+        };
+        session.on_statement(move || heed());
+        Ok(session)
     }
 
     fn look(&self, partition: i32) -> Result<(crate::model::TopicId, Bounds), LogError> {

@@ -90,6 +90,7 @@ fn claim_for_ever(
         settings,
         inspector: inspector.as_ref(),
         session: None,
+        heed: Arc::new(|| ()),
     };
     while !cancel.is_cancelled() {
         let order = match inbox.recv_timeout(LOOK) {
@@ -108,7 +109,11 @@ fn claim_for_ever(
             if unwanted.is_cancelled() {
                 break None;
             }
-            let error = match claimant.claim(partition, if_led_on, &unwanted) {
+            let asking = life.progress().wait(format!("a claim of partition {partition}"));
+            claimant.heed = Arc::new(asking.attempt_within(settings.connect.limits.answer()));
+            let claimed = claimant.claim(partition, if_led_on, &unwanted);
+            drop(asking);
+            let error = match claimed {
                 Ok(claimed) => break claimed,
                 Err(error) if error.verdict() == Verdict::Retry => error,
                 Err(error) => return Err(error.into()),

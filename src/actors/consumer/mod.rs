@@ -7,7 +7,8 @@
 //!   its state, `news` is what its threads tell it.
 //! * `reader`: the thread that polls the group and reads the queues; `batching` is its pure part.
 //! * `claims`: the thread that claims partitions in PostgreSQL; `claim` is one claim, and what stops it.
-//! * `questions`: the thread that asks the log whether the topic is still the same.
+//! * `questions`: the thread that asks the log whether the topic is still the same, and, by `stalls`, whether a partition
+//!   has more than its reader gets.
 //! * `routes`: which transformer and writer a partition stays with.
 
 mod actor;
@@ -21,6 +22,7 @@ mod questions;
 mod reader;
 mod routes;
 mod settings;
+mod stalls;
 
 pub use actor::Consumer;
 pub use routes::Routes;

@@ -15,11 +15,14 @@ use std::{
 use futures::channel::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-use super::news::News;
+use super::{
+    news::News,
+    stalls::{Stalls, Stands},
+};
 use crate::{
     log::{Cancel, IdentityCheck, Inspector, Log, LogError, TopicSpec},
     model::{TopicId, Verdict},
-    supervision::{Life, Progress},
+    supervision::{BoxError, Life, Progress},
 };
 
 const LOOK: Duration = Duration::from_millis(100);
@@ -35,14 +38,21 @@ pub(super) struct Questions(Sender<Question>);
 
 impl Questions {
     /// Starts the thread.
-    pub(super) fn spawn(life: &Life, log: Arc<dyn Log>, spec: TopicSpec, news: UnboundedSender<News>) -> Self {
+    pub(super) fn spawn(
+        life: &Life,
+        log: Arc<dyn Log>,
+        spec: TopicSpec,
+        (stands, stall_after): (Stands, Duration),
+        news: UnboundedSender<News>,
+    ) -> Self {
         let (sender, inbox) = channel();
         let failing = life.clone();
         let progress = life.progress().clone();
         let started = life.thread("questions", move |cancel| {
-            let answered = log
-                .inspector(&spec)
-                .and_then(|inspector| answer_for_ever(inspector.as_ref(), &inbox, &news, &progress, &cancel));
+            let mut stalls = Stalls::new(&spec.topic, stands, stall_after);
+            let answered = log.inspector(&spec).map_err(BoxError::from).and_then(|inspector| {
+                answer_for_ever(inspector.as_ref(), &inbox, &news, &mut stalls, &progress, &cancel)
+            });
             if let Err(error) = answered {
                 failing.fail(error);
             }
@@ -66,10 +76,12 @@ fn answer_for_ever(
     inspector: &dyn Inspector,
     inbox: &Receiver<Question>,
     news: &UnboundedSender<News>,
+    stalls: &mut Stalls,
     progress: &Progress,
     cancel: &Cancel,
-) -> Result<(), LogError> {
+) -> Result<(), BoxError> {
     while !cancel.is_cancelled() {
+        stalls.look(inspector)?;
         let first = match inbox.recv_timeout(LOOK) {
             Ok(question) => question,
             Err(RecvTimeoutError::Timeout) => continue,

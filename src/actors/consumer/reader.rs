@@ -14,7 +14,12 @@ use std::{
 use futures::channel::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use super::{batching::Reading, news::News, questions::Questions};
+use super::{
+    batching::Reading,
+    news::News,
+    questions::Questions,
+    stalls::{Stand, Stands},
+};
 use crate::{
     config::settings::Batch,
     failpoint,
@@ -68,9 +73,11 @@ pub(super) struct ReaderSettings {
     pub(super) log: Arc<dyn Log>,
     pub(super) spec: TopicSpec,
     pub(super) limits: Batch,
-    /// The payloads that may be unsettled, over all partitions.
+    /// What may be unsettled over all partitions before one of them may read a second batch.
     pub(super) budget_bytes: usize,
     pub(super) questions: Questions,
+    /// Where this thread says how far each partition is.
+    pub(super) stands: Stands,
 }
 
 /// Starts the thread.
@@ -146,6 +153,7 @@ impl Reader<'_> {
             for partition in self.fullest_first() {
                 busy |= self.read(partition, &mut buffer, &mut free_bytes)?;
             }
+            self.settings.stands.note(self.stands());
             if !busy {
                 std::thread::park_timeout(self.nap());
             }
@@ -159,6 +167,16 @@ impl Reader<'_> {
         let mut partitions: Vec<i32> = self.readings.keys().copied().collect();
         partitions.sort_by_cached_key(|partition| Reverse(self.readings[partition].gathered_bytes()));
         partitions
+    }
+
+    fn stands(&self) -> impl Iterator<Item = Stand> {
+        self.readings.iter().filter_map(|(partition, reading)| {
+            Some(Stand {
+                partition: *partition,
+                epoch: reading.claim.epoch,
+                at: reading.reads_from()?,
+            })
+        })
     }
 
     fn nap(&self) -> Duration {
@@ -214,7 +232,10 @@ impl Reader<'_> {
         let Some(limit) = reading.room() else {
             return Ok(false);
         };
-        let bytes = limit.bytes.min(*free_bytes);
+        let bytes = match reading.is_first() {
+            true => limit.bytes,
+            false => limit.bytes.min(*free_bytes),
+        };
         let outcome = match bytes {
             // What is in hand may have become old all the same.
             0 => ReadOutcome::Empty,

@@ -1,6 +1,6 @@
 //! What a consumer is given at birth.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::routes::Routes;
 use crate::{
@@ -19,7 +19,7 @@ pub struct ConsumerSettings {
     pub spec: TopicSpec,
     /// When a batch is full.
     pub limits: Batch,
-    /// The payloads that may have been read and not be settled, over all partitions. At least that of two batches.
+    /// What may be unsettled over all partitions before one of them may read a second batch ahead.
     pub budget_bytes: usize,
     /// Where partitions are claimed.
     pub connect: Arc<ConnectInfo>,
@@ -27,6 +27,8 @@ pub struct ConsumerSettings {
     pub owner: String,
     /// Which transformer and writer a partition stays with.
     pub routes: Routes,
+    /// Records that wait and do not come for this long: the consumer is replaced.
+    pub stall_after: Duration,
     /// Live numbers for status and progress.
     pub gauges: Arc<Gauges>,
 }

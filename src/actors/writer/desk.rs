@@ -85,10 +85,10 @@ impl Desk {
         let mut outage: Option<WaitGuard> = None;
         while let Some(part) = parts.front_mut() {
             // Not work in hand: many statements in a row, each bounded by the session's time-outs, may take longer than
-            // `stall_after` and are no stall.
+            // `stall_after` and are no stall. One that is not answered at all is.
             let writing = progress.wait("PostgreSQL to take a batch");
             let started = Instant::now();
-            let outcome = self.attempt(part);
+            let outcome = self.attempt(part, writing.attempt_within(self.connect.limits.answer()));
             drop(writing);
             let error = match outcome {
                 Ok(Outcome::Settled { counts, rows, dead, .. }) => {
@@ -156,11 +156,17 @@ impl Desk {
         }))
     }
 
-    fn attempt(&mut self, part: &mut Part<'_>) -> Result<Outcome, StoreError> {
+    /// Calls `heed` at each statement.
+    fn attempt(
+        &mut self,
+        part: &mut Part<'_>,
+        heed: impl Fn() + Clone + Send + 'static,
+    ) -> Result<Outcome, StoreError> {
         let session = match &mut self.session {
             Some(session) => session,
             None => self.session.insert(Session::connect(&self.connect, &self.name)?),
         };
+        session.on_statement(heed);
         if part.commit_unknown {
             let outcome = self.loader.settle_unknown(session, &part.batch);
             if matches!(outcome, Ok(Outcome::NotWritten | Outcome::Lost | Outcome::WentBack)) {

@@ -31,9 +31,14 @@ pub(super) struct Clients {
 }
 
 /// What every client begins with; the user's properties override it.
-const DEFAULTS: [(&str, &str); 6] = [
+const DEFAULTS: [(&str, &str); 8] = [
     ("client.id", "aqueduct"),
     ("socket.keepalive.enable", "true"),
+    // A connection whose packets are dropped in silence is found when a request on it has run out of time. librdkafka's own
+    // minute is as long as a transaction may take.
+    ("socket.timeout.ms", "30000"),
+    // How soon partitions that a topic has gained are seen.
+    ("topic.metadata.refresh.interval.ms", "60000"),
     // Brokers close idle connections; that is no news.
     ("log.connection.close", "false"),
     // Telemetry to the broker: a subscription request a client, and nobody reads it.

@@ -30,6 +30,9 @@ use crate::log::{LoadEvent, LogError, TopicSpec, Waker};
 /// What a member may hold of records that nobody has read yet, over all its partitions, in kB.
 const QUEUED_KBYTES: i32 = 8_192;
 
+/// A record counts with its payload only, but takes at least half a kB there.
+const RECORDS_PER_KBYTE: i32 = 2;
+
 /// A member's client.
 pub(super) type Reader = BaseConsumer<Context<Partitions>>;
 
@@ -39,11 +42,15 @@ pub(super) fn join(clients: &Clients, limits: &Limits, spec: &TopicSpec, waker: 
     let (session_ms, heartbeat_ms) = (session.to_string(), heartbeat.to_string());
     // It counts a partition, when each has its own queue. The member may come to own all of them.
     let num_partitions = limits.num_partitions(&spec.topic).unwrap_or(spec.num_partitions).max(1);
-    let queued_kbytes = (QUEUED_KBYTES / num_partitions).clamp(1_024, 8_192).to_string();
+    let queued_kbytes = (QUEUED_KBYTES / num_partitions).clamp(1_024, 8_192);
+    let queued_records = (queued_kbytes * RECORDS_PER_KBYTE).to_string();
+    let queued_kbytes = queued_kbytes.to_string();
     let defaults = [
         ("session.timeout.ms", session_ms.as_str()),
         ("heartbeat.interval.ms", heartbeat_ms.as_str()),
         ("queued.max.messages.kbytes", queued_kbytes.as_str()),
+        // Above either of the two nothing more is fetched.
+        ("queued.min.messages", queued_records.as_str()),
         // With a small queue the default of a second stalls the fetcher.
         ("fetch.queue.backoff.ms", "20"),
         // The end of a partition is reported only when the broker has waited this long for more.
