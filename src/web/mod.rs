@@ -8,7 +8,7 @@ mod status;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use actix_web::{App, HttpResponse, HttpServer, Responder, dev::ServerHandle, web};
+use actix_web::{App, HttpResponse, HttpServer, Responder, ResponseError, dev::ServerHandle, http::StatusCode, web};
 
 pub use status::{PipelineStatus, Status};
 
@@ -16,11 +16,19 @@ use crate::daemon::{RunningPipeline, Startup};
 
 type Pipelines = Arc<[Arc<RunningPipeline>]>;
 
-/// The pipelines, or the answer to give before they run.
-fn running(startup: &Startup) -> Result<Pipelines, HttpResponse> {
-    startup
-        .running()
-        .ok_or_else(|| HttpResponse::ServiceUnavailable().body(format!("{}\n", startup.sentence())))
+/// The answer to give before the pipelines run: 503, and what the start waits for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}\n")]
+struct NotYet(String);
+
+impl ResponseError for NotYet {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+fn running(startup: &Startup) -> Result<Pipelines, NotYet> {
+    startup.running().ok_or_else(|| NotYet(startup.sentence()))
 }
 
 /// Opens the door, also to a daemon that still starts. It has a thread of its own and never touches the data path.
@@ -53,15 +61,12 @@ async fn healthz() -> impl Responder {
     HttpResponse::Ok().body("ok\n")
 }
 
-async fn status(startup: web::Data<Startup>) -> impl Responder {
-    let pipelines = match running(&startup) {
-        Ok(pipelines) => pipelines,
-        Err(not_yet) => return not_yet,
-    };
-    match web::block(move || Status::read(&pipelines)).await {
+async fn status(startup: web::Data<Startup>) -> Result<HttpResponse, NotYet> {
+    let pipelines = running(&startup)?;
+    Ok(match web::block(move || Status::read(&pipelines)).await {
         Ok(status) => HttpResponse::Ok().json(status),
         Err(error) => HttpResponse::InternalServerError().body(format!("{error}\n")),
-    }
+    })
 }
 
 #[derive(serde::Deserialize)]
@@ -69,16 +74,13 @@ struct Which {
     pipeline: Option<String>,
 }
 
-async fn resume(startup: web::Data<Startup>, which: web::Query<Which>) -> impl Responder {
-    let pipelines = match running(&startup) {
-        Ok(pipelines) => pipelines,
-        Err(not_yet) => return not_yet,
-    };
+async fn resume(startup: web::Data<Startup>, which: web::Query<Which>) -> Result<HttpResponse, NotYet> {
+    let pipelines = running(&startup)?;
     let named = |pipeline: &&Arc<RunningPipeline>| which.pipeline.as_deref().is_none_or(|name| name == pipeline.name());
     let chosen: Vec<_> = pipelines.iter().filter(named).collect();
     if chosen.is_empty() {
-        return HttpResponse::NotFound().body("no pipeline has that name\n");
+        return Ok(HttpResponse::NotFound().body("no pipeline has that name\n"));
     }
     chosen.iter().for_each(|pipeline| pipeline.resume());
-    HttpResponse::NoContent().finish()
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -133,7 +133,7 @@ async fn one_record_alone_may_come_again() {
     let api = Api::start(|_, asked: &Asked| {
         let after = asked.number("after");
         // A counter that stands at 5 now and then.
-        let id = if after % 2 == 0 { 5 } else { 7 };
+        let id = if after.is_multiple_of(2) { 5 } else { 7 };
         json(items(id, id + 1, json!({ "next": (after < 9).then_some(after + 1) })))
     })
     .await;

@@ -4,6 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
 
+#[path = "../support/filled.rs"]
+mod filled;
+#[path = "../support/job.rs"]
+mod job;
 #[path = "../support/kafka.rs"]
 mod kafka;
 #[path = "../support/postgres.rs"]
@@ -16,9 +20,7 @@ mod commit_lost;
 mod crash;
 mod exact;
 mod failpoints;
-mod filled;
 mod foreign;
-mod job;
 mod once;
 mod outage;
 mod positions;

@@ -6,11 +6,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
 
-#[allow(dead_code, reason = "the end-to-end tests use the rest")]
-#[path = "../end_to_end/filled.rs"]
+#[path = "../support/filled.rs"]
 mod filled;
-#[allow(dead_code, reason = "the end-to-end tests use the rest")]
-#[path = "../end_to_end/job.rs"]
+#[path = "../support/job.rs"]
 mod job;
 #[path = "../support/kafka.rs"]
 mod kafka;

@@ -7,8 +7,7 @@
 
 #[path = "../support/fuzz.rs"]
 mod fuzz;
-#[path = "../end_to_end/job.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
+#[path = "../support/job.rs"]
 mod job;
 #[path = "../support/postgres.rs"]
 mod postgres;

@@ -8,8 +8,7 @@
 #[path = "../actors/clock.rs"]
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 mod clock;
-#[path = "../end_to_end/job.rs"]
-#[allow(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../support/job.rs"]
 mod job;
 #[path = "../support/load.rs"]
 mod load;

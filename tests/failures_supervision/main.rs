@@ -3,14 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
 
-#[path = "../operations/door.rs"]
-#[allow(dead_code, reason = "shared with the operations tests")]
+#[path = "../support/door.rs"]
 mod door;
-#[path = "../end_to_end/filled.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
+#[path = "../support/filled.rs"]
 mod filled;
-#[path = "../end_to_end/job.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
+#[path = "../support/job.rs"]
 mod job;
 #[path = "../support/kafka.rs"]
 mod kafka;

@@ -3,8 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails with the line that did")]
 
-#[path = "../end_to_end/job.rs"]
-#[allow(dead_code, reason = "shared with the end-to-end tests")]
+#[path = "../support/door.rs"]
+mod door;
+#[path = "../support/job.rs"]
 mod job;
 #[path = "../support/kafka.rs"]
 mod kafka;
@@ -13,7 +14,6 @@ mod load;
 
 use load::postgres;
 
-mod door;
 mod letters;
 mod logs;
 mod metrics;

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         mpsc::{Receiver, Sender, TryRecvError, channel},
@@ -31,6 +31,10 @@ use crate::{
 
 /// The longest nap: the group is polled at least this often.
 const NAP: Duration = Duration::from_millis(10);
+
+/// How often it is asked whether the topics are still the same. Each batch asks, too, but a partition that gets no record
+/// has none.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the actor tells the reader.
 pub(super) enum Order {
@@ -129,6 +133,7 @@ impl Reader<'_> {
     fn read_for_ever(mut self, inbox: &Receiver<Order>, progress: &Progress, cancel: &Cancel) -> Result<(), LogError> {
         let _work = progress.work();
         let mut buffer = Vec::new();
+        let mut due = Instant::now() + ASK_AGAIN;
         while !cancel.is_cancelled() {
             progress.mark();
             let mut busy = false;
@@ -154,6 +159,10 @@ impl Reader<'_> {
                 busy |= self.read(partition, &mut buffer, &mut free_bytes)?;
             }
             self.settings.stands.note(self.stands());
+            if Instant::now() >= due {
+                due = Instant::now() + ASK_AGAIN;
+                self.ask_again();
+            }
             if !busy {
                 std::thread::park_timeout(self.nap());
             }
@@ -167,6 +176,14 @@ impl Reader<'_> {
         let mut partitions: Vec<i32> = self.readings.keys().copied().collect();
         partitions.sort_by_cached_key(|partition| Reverse(self.readings[partition].gathered_bytes()));
         partitions
+    }
+
+    /// Whoever answers tells the actor where it is another topic; nobody waits here.
+    fn ask_again(&self) {
+        let topics: HashSet<_> = self.readings.values().map(|reading| reading.claim.topic_id).collect();
+        topics
+            .into_iter()
+            .for_each(|topic| drop(self.settings.questions.ask(topic)));
     }
 
     fn stands(&self) -> impl Iterator<Item = Stand> {

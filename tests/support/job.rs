@@ -1,5 +1,8 @@
 //! One main job as a user has it: a config file, the real binary, a simulated API, a real log, a real PostgreSQL.
 
+// Each test binary compiles this file and uses a part of it.
+#![allow(dead_code)]
+
 use std::{
     fs::{self, File},
     net::TcpListener,

@@ -1,5 +1,8 @@
 //! A topic that the test itself fills, and a pipeline that loads it (`kind = "none"`).
 
+// Each test binary compiles this file and uses a part of it.
+#![allow(dead_code)]
+
 use std::{fs, time::Duration};
 
 use futures::executor::block_on;
