@@ -14,12 +14,14 @@ TEST_FLAGS ?=
 RECORDS ?=
 ARGS ?=
 KAFKA_PORT ?= 9092
+# Of make fuzz, for each of its targets.
+FUZZ_SECONDS ?= 3600
 
 # cargo's folder for a profile is the profile's name, but for the two oldest ones.
 aqueduct = $(CARGO_TARGET_DIR)/$(if $(filter dev test,$(PROFILE)),debug,$(PROFILE))/aqueduct
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-zookeeper bench kafka kafka-stop kafka-zookeeper build release fmt lint deny ci clean preflight
+.PHONY: help demo test test-zookeeper chaos fuzz bench kafka kafka-stop kafka-zookeeper build release fmt lint deny ci clean preflight
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,7 +40,17 @@ test-zookeeper: ## The tests that need a Kafka, on Kafka 3.9 with ZooKeeper
 	@scripts/preflight kafka
 	@scripts/kafka jars --zookeeper
 	AQUEDUCT_TEST_KAFKA=zookeeper cargo test --workspace $(CARGO_FLAGS) --test kafka_log_ingest --test kafka_log_load \
-		--test kafka_log_outage --test end_to_end $(TEST_FLAGS)
+		--test kafka_log_outage --test end_to_end --test failures_delivery $(TEST_FLAGS)
+
+chaos: ## Random faults of everything at once: AQUEDUCT_CHAOS_SECONDS=300 AQUEDUCT_CHAOS_SEED=… (it prints its own)
+	@scripts/preflight kafka
+	@scripts/kafka jars
+	AQUEDUCT_CHAOS_SECONDS=$${AQUEDUCT_CHAOS_SECONDS:-300} cargo test $(CARGO_FLAGS) --test chaos -- --nocapture under_random
+
+fuzz: ## Random inputs for every reader and the encoder: FUZZ_SECONDS=3600 for each
+	@scripts/preflight kafka
+	AQUEDUCT_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --workspace $(CARGO_FLAGS) --test transform --test failures_inputs --test types -- \
+		fuzz_ properties:: --nocapture --test-threads 16
 
 # Its figures are those of PROFILE=measure unless told otherwise: what the dev profile does not optimise is most of the load path.
 bench: PROFILE := $(if $(filter file,$(origin PROFILE)),measure,$(PROFILE))

@@ -72,8 +72,11 @@ fn fill(topic: &str, num_records: i64, note_len: usize) {
 const NUM_PARTITIONS: i32 = 4;
 const BATCH_MIB: u64 = 4;
 
-/// What `[pipeline.batch]` in config.toml says: a few batches a partition, and what there is anyway.
-const BOUND: u64 = (256 + 6 * BATCH_MIB * NUM_PARTITIONS as u64) * MIB;
+/// Two transformers and two writers are the default.
+const NUM_WORKERS: u64 = 4;
+
+/// What `[pipeline.batch]` in config.toml says: batches for all of them, as records and as rows, and what there is anyway.
+const BOUND: u64 = (256 + 2 * BATCH_MIB * (NUM_PARTITIONS as u64 + NUM_WORKERS)) * MIB;
 
 /// A daemon far behind: it loads a part at full speed, and then PostgreSQL takes one row a second. The most memory that it
 /// has had when it does not read any more.
