@@ -56,6 +56,10 @@ impl Scene {
     }
 
     pub async fn with(log: ScriptedLog, stall_after: Duration) -> Self {
+        Self::with_budget(log, stall_after, 2 << 20).await
+    }
+
+    async fn with_budget(log: ScriptedLog, stall_after: Duration, budget_bytes: usize) -> Self {
         let (database, batches) = (TestDatabase::new(), Inbox::default());
         let transformer = Neighbour(batches.clone()).start().recipient();
         let gauges = Arc::new(Gauges::default());
@@ -67,7 +71,7 @@ impl Scene {
                 bytes: 1 << 20,
                 age: Duration::from_secs(3_600),
             },
-            budget_bytes: 2 << 20,
+            budget_bytes,
             connect: Arc::new(database.info()),
             owner: "test".into(),
             routes: Routes::new(1, 1),
@@ -158,6 +162,24 @@ fn at_most_two_batches_of_a_partition_are_unsettled_and_their_offsets_have_no_ga
             settle(pending);
         }
         assert_eq!(scene.rows()[0].epoch, 1);
+        assert!(scene.room.stop().await.is_clean());
+    });
+}
+
+#[test]
+fn beyond_the_budget_each_partition_still_has_one_batch_under_way_and_none_has_two() {
+    on_real_time(async {
+        let log = ScriptedLog::new();
+        let scene = Scene::with_budget(log, Duration::from_secs(3_600), 1).await;
+        scene.log.assign(0, 100);
+        scene.log.assign(1, 100);
+        for round in 0..20 {
+            scene.until_batches(2).await;
+            let mut partitions: Vec<_> = scene.batches.all().iter().map(partition).collect();
+            partitions.sort_unstable();
+            assert_eq!(partitions, [0, 1], "in round {round}");
+            settle(scene.batches.take());
+        }
         assert!(scene.room.stop().await.is_clean());
     });
 }

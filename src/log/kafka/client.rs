@@ -89,8 +89,11 @@ impl Clients {
     pub(super) fn config(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set_log_level(RDKafkaLogLevel::Info);
+        let is_users = |key: &str| properties::aliases(key).iter().any(|alias| self.user(alias).is_some());
         for (key, value) in DEFAULTS.iter().chain(defaults) {
-            if !properties::aliases(key).iter().any(|alias| self.user(alias).is_some()) {
+            // librdkafka fits this one to a shorter transaction by itself, but only where nobody has set it.
+            let is_fitted = *key == "socket.timeout.ms" && is_users("transaction.timeout.ms");
+            if !is_users(key) && !is_fitted {
                 config.set(*key, *value);
             }
         }
