@@ -14,6 +14,8 @@ TEST_FLAGS ?=
 RECORDS ?=
 ARGS ?=
 KAFKA_PORT ?= 9092
+# More than two cores: most tests wait for servers that stop and start.
+TEST_THREADS ?= 4
 # Of make fuzz, for each of its targets.
 FUZZ_SECONDS ?= 3600
 
@@ -34,12 +36,12 @@ test: ## All tests, on a real PostgreSQL and a real Kafka, which they start them
 # Before the tests, so that no test's time limit has to allow for a download.
 	@scripts/kafka jars
 	@scripts/kafka jars --zookeeper
-	cargo test --workspace $(CARGO_FLAGS) $(TEST_FLAGS)
+	RUST_TEST_THREADS=$(TEST_THREADS) cargo test --workspace $(CARGO_FLAGS) $(TEST_FLAGS)
 
 test-zookeeper: ## The tests that need a Kafka, on Kafka 3.9 with ZooKeeper
 	@scripts/preflight kafka
 	@scripts/kafka jars --zookeeper
-	AQUEDUCT_TEST_KAFKA=zookeeper cargo test --workspace $(CARGO_FLAGS) --test kafka_log_ingest --test kafka_log_load \
+	RUST_TEST_THREADS=$(TEST_THREADS) AQUEDUCT_TEST_KAFKA=zookeeper cargo test --workspace $(CARGO_FLAGS) --test kafka_log_ingest --test kafka_log_load \
 		--test kafka_log_outage --test end_to_end --test failures_delivery $(TEST_FLAGS)
 
 chaos: ## Random faults of everything at once: AQUEDUCT_CHAOS_SECONDS=300 AQUEDUCT_CHAOS_SEED=… (it prints its own)

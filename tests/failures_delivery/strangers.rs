@@ -17,6 +17,8 @@ fn stranger(name: &str) -> BaseConsumer {
         .set("group.id", name)
         .set("partition.assignment.strategy", "range")
         .set("session.timeout.ms", "3000")
+        // The default is as long as the session.
+        .set("heartbeat.interval.ms", "500")
         .create()
         .unwrap();
     stranger.subscribe(&[name]).unwrap();

@@ -28,6 +28,7 @@ use aqueduct::{
 };
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use nix::sys::signal::Signal;
+use tokio::time::Instant;
 
 /// Tests crash processes, not machines: what the operating system holds is safe.
 const SETTINGS: [(&str, &str); 3] = [
@@ -38,10 +39,14 @@ const SETTINGS: [(&str, &str); 3] = [
 
 /// Waits until `condition` holds, at most `limit`; panics with `what` otherwise.
 pub fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
-    let pause = Duration::from_millis(20);
+    let (pause, deadline) = (Duration::from_millis(20), Instant::now() + limit);
+    // Counted as well: on a held clock there is no deadline.
     for _ in 0..limit.as_millis() / pause.as_millis() {
         if condition() {
             return;
+        }
+        if Instant::now() >= deadline {
+            break;
         }
         std::thread::park_timeout(pause);
     }
