@@ -88,3 +88,9 @@ class Bench:
             return next(one for one in rounds if one["rows_per_s"] == speed)
 
         return {name: middle(rounds) for name, rounds in self.results.items()}
+
+    def ratio(self, name, limit):
+        """How much of its limit a measurement reached: the middle one of the rounds' ratios. A machine's speed changes from one
+        minute to the next; the two of a round stand beside each other."""
+        pairs = zip(self.results[name], self.results[limit], strict=True)
+        return statistics.median_low([one["rows_per_s"] / other["rows_per_s"] for one, other in pairs])

@@ -16,10 +16,10 @@ RATIOS = [
 RSS_GOAL_MIB = 200
 
 
-def report(measures, setting):
+def report(bench, setting):
     """Everything in one object. `setting` is what was measured, and with what."""
-    ratios = {name: measures[of]["rows_per_s"] / measures[limit]["rows_per_s"] for name, of, limit, _ in RATIOS}
-    return {**setting, "measures": measures, "ratios": ratios}
+    ratios = {name: bench.ratio(of, limit) for name, of, limit, _ in RATIOS}
+    return {**setting, "measures": bench.medians(), "ratios": ratios}
 
 
 def setting(num_records, num_rounds, profile, commit, is_dirty, versions):
