@@ -89,7 +89,10 @@ impl Clients {
     pub(super) fn config(&self, defaults: &[(&str, &str)], fixed: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set_log_level(RDKafkaLogLevel::Info);
-        let is_users = |key: &str| properties::aliases(key).iter().any(|alias| self.user(alias).is_some());
+        let is_users = |key: &str| {
+            let names = std::iter::once(&key).chain(properties::aliases(key));
+            names.copied().any(|name| self.user(name).is_some())
+        };
         for (key, value) in DEFAULTS.iter().chain(defaults) {
             // librdkafka fits this one to a shorter transaction by itself, but only where nobody has set it.
             let is_fitted = *key == "socket.timeout.ms" && is_users("transaction.timeout.ms");
