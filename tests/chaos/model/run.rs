@@ -15,7 +15,7 @@ use futures::future::join_all;
 use super::{
     check::check,
     log::ModelLog,
-    records::SQL,
+    records::{Kind, SQL},
     steps::{PARTITIONS, Step},
     store::{Sabotage, Store},
 };
@@ -131,6 +131,11 @@ impl Scene {
         }
         self.log.state().is_away = false;
         self.store.come_back();
+        if self.is_recreated {
+            // That a topic is another one is noticed by its next record: an idle partition whose position fits the new
+            // topic by chance asks nobody.
+            (0..PARTITIONS).for_each(|partition| self.log.state().append(partition, &[Kind::Good]));
+        }
         self.log.state().wake();
         let ended = self.until("each partition is at its end", Self::is_at_end).await;
         let verdict = ended.and_then(|()| self.no_restart_was_spent());
