@@ -132,8 +132,8 @@ impl Scene {
         self.log.state().is_away = false;
         self.store.come_back();
         if self.is_recreated {
-            // That a topic is another one is noticed by its next record: an idle partition whose position fits the new
-            // topic by chance asks nobody.
+            // That a topic is another one is noticed by its next record. An idle partition whose position fits the new topic by
+            // chance asks once a second, but by the real clock of its reader's thread, and the clock here is held.
             (0..PARTITIONS).for_each(|partition| self.log.state().append(partition, &[Kind::Good]));
         }
         self.log.state().wake();
