@@ -39,7 +39,7 @@ fn pipeline(schema: &str, sql: &str) -> String {
 
 #[test]
 fn the_shipped_configuration_is_sound() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
+    let path = Path::new("config.toml");
     let output = aqueduct(&["check", "-c", path.to_str().unwrap()]);
     assert_eq!(
         output.status.code(),

@@ -100,7 +100,7 @@ fn entries() -> BTreeMap<(String, String), Entry> {
 
 #[test]
 fn the_shipped_config_runs_as_it_is() {
-    let loaded = config::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/config.toml")), &home()).unwrap();
+    let loaded = config::load(Path::new("config.toml"), &home()).unwrap();
     assert_eq!(loaded.notes, []);
     let pipeline = &loaded.settings.pipelines[0];
     assert_eq!((&*pipeline.name, &*pipeline.topic.name), ("users", "users"));

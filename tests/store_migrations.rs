@@ -27,7 +27,7 @@ fn lines(database: &TestDatabase, sql: &str) -> Vec<String> {
 }
 
 fn our_migrations() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let folder = Path::new("migrations");
     let mut names: Vec<String> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -69,7 +69,7 @@ fn each_migration_can_be_taken_back() {
     );
     assert_eq!(lines(&database, COLUMNS), before);
     // All of them, down to the first one and up again.
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let folder = Path::new("migrations");
     let run = |name: &String, file: &str| {
         database.execute(&fs::read_to_string(folder.join(name).join(file)).unwrap());
     };

@@ -1,10 +1,6 @@
 //! Programs as sources: the shipped examples as they are, and kill -9 of the daemon in the middle of a run.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use aqueduct::config;
 
@@ -24,7 +20,7 @@ fn need_python() {
 }
 
 fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+    std::path::absolute("examples").unwrap()
 }
 
 /// A job whose config is a shipped example, in a folder with the example's other files, under a name of its own.

@@ -1,12 +1,12 @@
 //! Packets that are dropped, not refused.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use aqueduct::demo::simulator::{Options, Simulator};
 use tokio::time::Instant;
 
 use crate::{
-    door::{edit_config, until_not_ready, until_ready},
+    door::{IMPATIENT, edit_config, until_not_ready, until_ready},
     job::{Brokers, Daemon, Job, LIMIT, PipelineText},
     kafka::{TestKafka, unique},
     postgres::{TestDatabase, wait_for},
@@ -79,10 +79,17 @@ impl Wired {
 
     /// Waits for rows that have come over connections of now.
     fn until_it_goes_on(&mut self, limit: Duration) {
-        let wanted = self.rows() + IN_HAND;
-        wait_for("it goes on", limit, || {
-            assert!(self.daemon.is_running(), "{}", self.daemon.tail());
-            self.rows() >= wanted
+        let begin = self.rows();
+        let deadline = Instant::now() + limit;
+        wait_for("it goes on", 2 * limit, || {
+            let arrived = self.rows() - begin;
+            let is_in_time = self.daemon.is_running() && Instant::now() < deadline;
+            assert!(
+                is_in_time,
+                "{arrived} rows of {IN_HAND} in {limit:?}: {}",
+                self.daemon.tail()
+            );
+            arrived >= IN_HAND
         });
     }
 
@@ -151,4 +158,45 @@ fn what_is_dropped_turns_readyz_false_and_a_connection_that_is_cut_off_in_silenc
         "{ledger}"
     );
     assert_eq!(wired.job.count("SELECT count(*) FROM aqueduct.dead_letters"), 0);
+}
+
+/// The processor time that the daemon has had so far.
+fn cpu_time(daemon: &Daemon) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    // A tick is 10 ms for every program on Linux, whatever the kernel's own is.
+    Duration::from_millis(10 * ticks)
+}
+
+#[test]
+fn a_daemon_whose_brokers_have_all_gone_rests_until_they_are_back() {
+    let mut broker = TestKafka::private();
+    let simulator = Simulator::start(Options::default()).unwrap();
+    let pipeline = PipelineText::users(&unique("rest"), &format!("http://{}/api/", simulator.addr), 50, 10);
+    let table = pipeline.table.clone();
+    let job = Job::new(
+        TestDatabase::empty(),
+        &Brokers::Kafka(broker.address().to_owned()),
+        &[pipeline],
+    );
+    edit_config(&job, &[IMPATIENT]);
+    let mut daemon = job.start("config.toml", &["run"], "daemon.log");
+    until_ready(&job, &mut daemon);
+    wait_for("all rows", LIMIT, || {
+        job.try_count(&format!("SELECT count(*) FROM {table}"))
+            .is_some_and(|rows| rows == 500)
+    });
+
+    broker.kill9();
+    until_not_ready(&job, &mut daemon, "kafka");
+    let before = cpu_time(&daemon);
+    std::thread::park_timeout(Duration::from_secs(10));
+    // It asks every half second. A client that connects as fast as it is refused takes the whole ten seconds by itself.
+    let spent = cpu_time(&daemon) - before;
+    assert!(spent < Duration::from_secs(4), "{spent:?}: {}", daemon.tail());
+
+    broker.start_again();
+    until_ready(&job, &mut daemon);
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.tail());
 }

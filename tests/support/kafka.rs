@@ -11,7 +11,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
         OnceLock,
@@ -151,7 +151,9 @@ impl TestKafka {
 
 impl Own {
     fn script() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka")
+        // From where cargo runs the tests. A path that is compiled in is that of the clone that was built first in this
+        // target directory.
+        std::path::absolute("scripts/kafka").unwrap()
     }
 
     /// Ports are chosen before they are listened on, and on a busy machine somebody may come in between: a second try.

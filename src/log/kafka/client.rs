@@ -155,13 +155,17 @@ impl Clients {
             ("auto.offset.reset", "error"),
             ("partition.assignment.strategy", "cooperative-sticky"),
         ];
-        // The end of a partition is reported only when the broker has waited this long for more.
-        self.config(
-            &[("fetch.wait.max.ms", "10"), ("queued.max.messages.kbytes", "4096")],
-            &fixed,
-        )
-        .create_with_context(self.context(()))
-        .map_err(|problem| self.open_error(&problem))
+        let defaults = [
+            // The end of a partition is reported only when the broker has waited this long for more.
+            ("fetch.wait.max.ms", "10"),
+            ("queued.max.messages.kbytes", "4096"),
+            // Its questions and answers are short. Whoever takes over has waited for other connections to be found dead, and
+            // asks by this one next.
+            ("socket.timeout.ms", "10000"),
+        ];
+        self.config(&defaults, &fixed)
+            .create_with_context(self.context(()))
+            .map_err(|problem| self.open_error(&problem))
     }
 }
 
