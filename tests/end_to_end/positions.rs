@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aqueduct::demo::simulator::{Options, Simulator};
+use nix::sys::signal::Signal;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
@@ -205,6 +206,30 @@ fn a_topic_created_again_with_fewer_records_stops_too() {
     assert_eq!(code, 0, "{said}");
     filled.until_rows(13, &mut daemon);
     assert_eq!(filled.ids(), (0..10).chain(1000..1003).collect::<Vec<_>>());
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.tail());
+}
+
+/// No record and no error tells: the position fits the new topic by chance, and nothing comes after it.
+#[test]
+fn a_topic_created_again_is_noticed_by_an_idle_partition_whose_position_is_the_new_ones_end() {
+    let filled = Filled::new("chance", 1);
+    filled.append(0, 0..10);
+    let mut daemon = filled.start();
+    filled.until_rows(10, &mut daemon);
+    wait_for("it stands at the end", LIMIT, || filled.next_offset(0) == Some(11));
+    // It does not see the time between the two.
+    daemon.signal(Signal::SIGSTOP);
+    filled.delete();
+    filled.create(1);
+    filled.append(0, 1000..1010);
+    daemon.signal(Signal::SIGCONT);
+    let lost = filled.until_lost("topic_replaced", &mut daemon);
+    assert_eq!((&lost["from"], &lost["to"]), (&json!(11), &Value::Null));
+    assert_eq!(filled.ids(), (0..10).collect::<Vec<_>>());
+    let (code, said) = filled.type_in(lost["remedy"].as_str().unwrap());
+    assert_eq!(code, 0, "{said}");
+    filled.until_rows(20, &mut daemon);
+    assert_eq!(filled.ids(), (0..10).chain(1000..1010).collect::<Vec<_>>());
     assert_eq!(daemon.terminate().code(), Some(0), "{}", daemon.tail());
 }
 
