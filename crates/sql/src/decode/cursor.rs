@@ -24,6 +24,30 @@ pub(crate) struct Text<'a> {
     pub(crate) escaped: bool,
 }
 
+/// Bytes to compare with, prepared: most are short, and a call of `memcmp` costs more than the comparison.
+#[derive(Debug)]
+pub(crate) struct Word {
+    pub(crate) bytes: Vec<u8>,
+    /// The first sixteen bytes, or fewer and zeros.
+    head: u128,
+    /// Ones where `head` counts.
+    mask: u128,
+}
+
+impl Word {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        let (mut head, mut mask) = ([0; 16], [0; 16]);
+        for (at, byte) in bytes.iter().take(16).enumerate() {
+            (head[at], mask[at]) = (*byte, 0xFF);
+        }
+        Self {
+            bytes,
+            head: u128::from_le_bytes(head),
+            mask: u128::from_le_bytes(mask),
+        }
+    }
+}
+
 impl<'a> Cursor<'a> {
     pub(crate) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
@@ -32,6 +56,14 @@ impl<'a> Cursor<'a> {
     /// The first byte of the next token, which is not consumed.
     #[inline]
     pub(crate) fn token(&mut self) -> Outcome<u8> {
+        match self.text.get(self.at) {
+            Some(&byte) if byte > b' ' => Ok(byte),
+            _ => self.token_after_blanks(),
+        }
+    }
+
+    #[cold]
+    fn token_after_blanks(&mut self) -> Outcome<u8> {
         while let Some(&byte) = self.text.get(self.at) {
             match byte {
                 b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
@@ -39,6 +71,23 @@ impl<'a> Cursor<'a> {
             }
         }
         Err(Bad::syntax("not valid JSON: the text ends in the middle of a value"))
+    }
+
+    /// Consumes these bytes, if they are what comes next.
+    #[inline]
+    pub(crate) fn skip_exactly(&mut self, word: &Word) -> bool {
+        let rest = &self.text[self.at..];
+        let is_next = match rest.first_chunk::<16>() {
+            Some(head) => {
+                (u128::from_le_bytes(*head) ^ word.head) & word.mask == 0
+                    && (word.bytes.len() <= 16 || rest.starts_with(&word.bytes))
+            }
+            None => rest.starts_with(&word.bytes),
+        };
+        if is_next {
+            self.at += word.bytes.len();
+        }
+        is_next
     }
 
     /// Consumes the byte that [`Self::token`] returned.
@@ -73,30 +122,43 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A string; the cursor stands on its opening quote.
+    /// A string; the cursor stands on its opening quote. What is between the quotes is UTF-8.
     #[inline]
     pub(crate) fn string(&mut self) -> Outcome<Text<'a>> {
         let start = self.at + 1;
-        let mut at = start;
+        let special = special(self.text, start);
+        if special.is_ascii && self.text.get(special.at) == Some(&b'"') {
+            self.at = special.at + 1;
+            return Ok(Text {
+                raw: &self.text[start..special.at],
+                escaped: false,
+            });
+        }
+        self.uncommon_string(start, special)
+    }
+
+    fn uncommon_string(&mut self, start: usize, mut special: Special) -> Outcome<Text<'a>> {
+        let mut is_ascii = special.is_ascii;
         let mut escaped = false;
         loop {
-            at = special(self.text, at);
-            match self.text.get(at) {
+            match self.text.get(special.at) {
                 Some(b'"') => {
-                    self.at = at + 1;
-                    return Ok(Text {
-                        raw: &self.text[start..at],
-                        escaped,
-                    });
+                    let raw = &self.text[start..special.at];
+                    if !is_ascii && str::from_utf8(raw).is_err() {
+                        return Err(Bad::syntax("not UTF-8: a broken character in a string"));
+                    }
+                    self.at = special.at + 1;
+                    return Ok(Text { raw, escaped });
                 }
                 Some(b'\\') => {
                     escaped = true;
-                    at = self.escape(at)?;
+                    special = self::special(self.text, self.escape(special.at)?);
+                    is_ascii &= special.is_ascii;
                 }
                 Some(_) => {
                     return Err(Bad::syntax(format!(
                         "not valid JSON: an unescaped control character at byte {} in a string",
-                        at + 1
+                        special.at + 1
                     )));
                 }
                 None => return Err(Bad::syntax("not valid JSON: the text ends in the middle of a string")),
@@ -259,10 +321,19 @@ pub(crate) fn too_deep() -> Box<Bad> {
     Bad::syntax(format!("the record nests more than {MAX_DEPTH} brackets deep"))
 }
 
-/// The index of the first quote, backslash or control character from `at` on, eight bytes at a time (a record is mostly
-/// strings, and they are short: this is where a byte-wise loop would spend its time).
+/// Where a run of plain characters ends.
+struct Special {
+    /// At a quote, a backslash, a control character, or the end of the text.
+    at: usize,
+    /// Whether all characters of the run are ASCII.
+    is_ascii: bool,
+}
+
+/// Passes over plain characters from `at` on, eight bytes at a time (a record is mostly strings, and they are short: this is
+/// where a byte-wise loop would spend its time).
 #[inline]
-fn special(text: &[u8], mut at: usize) -> usize {
+fn special(text: &[u8], mut at: usize) -> Special {
+    let mut high = 0;
     while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*eight);
         let control = word.wrapping_sub(ONES * 0x20) & !word;
@@ -272,18 +343,28 @@ fn special(text: &[u8], mut at: usize) -> usize {
         let backslash = backslash.wrapping_sub(ONES) & !backslash;
         let found = (control | quote | backslash) & HIGHS;
         if found != 0 {
-            // A borrow can only raise a false mark above a true one, so the lowest is right.
-            return at + (found.trailing_zeros() / 8) as usize;
+            // A borrow can only raise a false mark above a true one, so the lowest is right; below it is the run's end.
+            let lowest = found & found.wrapping_neg();
+            high |= word & (lowest - 1);
+            return Special {
+                at: at + (found.trailing_zeros() / 8) as usize,
+                is_ascii: high & HIGHS == 0,
+            };
         }
+        high |= word;
         at += 8;
     }
     while let Some(&byte) = text.get(at) {
         if byte < 0x20 || byte == b'"' || byte == b'\\' {
             break;
         }
+        high |= u64::from(byte);
         at += 1;
     }
-    at
+    Special {
+        at,
+        is_ascii: high & HIGHS == 0,
+    }
 }
 
 #[cfg(test)]

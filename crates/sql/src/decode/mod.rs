@@ -14,7 +14,6 @@ mod sieve;
 mod text;
 pub(crate) mod time;
 mod usage;
-mod utf8;
 
 use std::sync::Arc;
 

@@ -66,6 +66,14 @@ impl Scalar {
     /// A string; numbers may come in quotes.
     #[inline]
     pub(crate) fn string(self, text: Text<'_>, column: &mut Column) -> Outcome {
+        if self == Self::Text && !text.escaped {
+            column.push_bytes(text.raw);
+            return Ok(());
+        }
+        self.uncommon_string(text, column)
+    }
+
+    fn uncommon_string(self, text: Text<'_>, column: &mut Column) -> Outcome {
         if self == Self::Text {
             column.push_bytes(&text.resolved()?);
             return Ok(());

@@ -2,7 +2,11 @@
 
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 
-use super::{cursor::Text, text::escape_into, usage::Usage};
+use super::{
+    cursor::{Cursor, Text, Word},
+    text::escape_into,
+    usage::Usage,
+};
 
 /// The expected form of a value.
 #[derive(Debug)]
@@ -33,6 +37,15 @@ pub(crate) struct StructShape {
     /// How many 64-bit words mark which fields were seen.
     pub(crate) words: usize,
     has_required: bool,
+    /// Bit [`mark`] of each field's name. Most names that are not expected are told by it alone.
+    marks: u64,
+}
+
+/// A number below 64, from a name's length and ends.
+#[inline]
+fn mark(name: &[u8]) -> u32 {
+    let end = |byte: Option<&u8>| u32::from(byte.copied().unwrap_or_default());
+    (name.len() as u32 * 5 + end(name.first()) * 7 + end(name.last())) % 64
 }
 
 /// One field.
@@ -40,7 +53,7 @@ pub(crate) struct StructShape {
 pub(crate) struct FieldShape {
     pub(crate) name: String,
     /// The name as JSON has it: quoted, escaped, with its colon.
-    written: Vec<u8>,
+    written: Word,
     pub(crate) shape: Shape,
     pub(crate) required: bool,
 }
@@ -56,9 +69,24 @@ impl StructShape {
         let has_required = fields.iter().any(|field| field.required);
         Self {
             words: fields.len().div_ceil(64),
+            marks: fields
+                .iter()
+                .fold(0, |marks, field| marks | 1 << mark(field.name.as_bytes())),
             fields,
             has_required,
         }
+    }
+
+    /// The field at `hint`, if it is the next one in the text. Then its name need not be read: it stands there byte for byte.
+    #[inline]
+    pub(crate) fn next(&self, cursor: &mut Cursor<'_>, hint: &mut usize) -> Option<usize> {
+        let at = *hint;
+        let field = self.fields.get(at)?;
+        if !cursor.skip_exactly(&field.written) {
+            return None;
+        }
+        *hint = if at + 1 < self.fields.len() { at + 1 } else { 0 };
+        Some(at)
     }
 
     /// The field of this name. `hint` is where the previous search ended: records of one source list their fields in
@@ -68,6 +96,9 @@ impl StructShape {
         if name.escaped {
             let resolved = name.resolved().ok()?;
             return self.fields.iter().position(|field| field.name.as_bytes() == &*resolved);
+        }
+        if self.marks >> mark(name.raw) & 1 == 0 {
+            return None;
         }
         let count = self.fields.len();
         for step in 0..count {
@@ -100,7 +131,7 @@ impl StructShape {
             if at > 0 {
                 out.push(b',');
             }
-            out.extend_from_slice(&field.written);
+            out.extend_from_slice(&field.written.bytes);
             match &field.shape {
                 Shape::Struct(shape) => shape.smallest(out),
                 Shape::List(_) => out.extend_from_slice(b"[]"),
@@ -128,7 +159,7 @@ impl FieldShape {
         written.extend_from_slice(b"\":");
         Some(Self {
             name: field.name().clone(),
-            written,
+            written: Word::new(written),
             shape: Shape::new(field.data_type(), &usage),
             required,
         })

@@ -11,7 +11,6 @@ use super::{
     columns::{Column, Items, Pairs, Parts},
     cursor::{Cursor, MAX_DEPTH, too_deep},
     shape::{Scalar, Shape, StructShape},
-    utf8::broken_character,
 };
 
 /// The signature that some programs put before UTF-8. RFC 8259 lets a reader ignore it, so it is ignored.
@@ -37,9 +36,18 @@ impl Sieve {
 
     fn record(&mut self, record: &[u8], shape: &StructShape, row: &mut Parts) -> Outcome {
         let text = record.strip_prefix(BYTE_ORDER_MARK).unwrap_or(record);
-        if let Some(at) = broken_character(text) {
-            return Err(Bad::syntax(format!("not UTF-8: a broken character at byte {}", at + 1)));
+        let passed = self.text(text, shape, row);
+        if passed.is_err()
+            && let Err(error) = str::from_utf8(text)
+        {
+            let at = error.valid_up_to() + 1;
+            return Err(Bad::syntax(format!("not UTF-8: a broken character at byte {at}")));
         }
+        passed
+    }
+
+    /// Each string is UTF-8, or it is an error; outside of strings JSON is ASCII.
+    fn text(&mut self, text: &[u8], shape: &StructShape, row: &mut Parts) -> Outcome {
         let mut cursor = Cursor::new(text);
         match cursor.token() {
             Ok(b'{') => {}
@@ -65,8 +73,11 @@ impl Sieve {
             cursor.advance();
         }
         while more {
-            let name = cursor.name()?;
-            match shape.find(name, &mut hint) {
+            let known = match shape.next(cursor, &mut hint) {
+                Some(at) => Some(at),
+                None => shape.find(cursor.name()?, &mut hint),
+            };
+            match known {
                 None => cursor.skip(depth)?,
                 Some(at) => {
                     let field = &shape.fields[at];

@@ -1,6 +1,8 @@
 use super::*;
-use arrow::array::Array;
-use arrow::datatypes::{DataType, Field};
+use arrow::{
+    array::{Array, AsArray},
+    datatypes::{DataType, Field, Int32Type},
+};
 
 #[test]
 fn only_used_and_required_columns_are_laid_out() {
@@ -120,6 +122,107 @@ fn a_record_that_turns_bad_half_way_leaves_nothing_in_any_column() {
         assert_eq!(batches.len(), 1);
         for (found, expected) in batches[0].columns().iter().zip(expected.columns()) {
             assert_eq!(&found.to_data(), &expected.to_data());
+        }
+    }
+}
+
+/// The one record's failure, if it has one.
+fn failure_of(ddl: &str, usage: &Usage, record: &[u8]) -> Option<String> {
+    let declared = crate::ddl::parse(ddl).unwrap();
+    let layout = Arc::new(Layout::new(declared.fields(), usage));
+    let input = [InputRecord {
+        key: None,
+        value: Some(record),
+        offset: 0,
+        timestamp_ms: None,
+        headers: &[],
+    }];
+    let origin = Origin {
+        topic: "t",
+        partition: 0,
+    };
+    let mut failures = Vec::new();
+    Decoder::new(layout).decode(origin, &input, &mut failures).unwrap();
+    failures.pop().map(|failure| failure.reason)
+}
+
+#[test]
+fn what_is_not_utf_8_is_found_wherever_it_stands_and_what_is_passes() {
+    let mut usage = Usage::default();
+    usage.add(&["used".to_owned()]);
+    let breaks: [&[u8]; 5] = [b"\xff", b"\xc3", b"\xe6\x9d", b"\x80", b"\xed\xa0\x80"];
+    for len in 0..24 {
+        for (before, after) in [
+            ("{\"used\":\"", "\"}"),
+            ("{\"other\":{\"a\":[\"", "\"]},\"used\":\"\"}"),
+            ("{\"", "\":1}"),
+            ("{\"used\":\"\\n", "\\t\"}"),
+        ] {
+            for character in ["a", "é", "東", "😀"] {
+                let plain = format!("{before}{}{character}{}", "x".repeat(len), "y".repeat(len % 11));
+                let good = format!("{plain}{after}");
+                assert_eq!(failure_of("used STRING", &usage, good.as_bytes()), None, "{good}");
+                for broken in breaks {
+                    let bad = [plain.as_bytes(), broken, b"z", after.as_bytes()].concat();
+                    let expected = format!("not UTF-8: a broken character at byte {}", plain.len() + 1);
+                    let found = failure_of("used STRING", &usage, &bad);
+                    assert_eq!(found.as_ref(), Some(&expected), "{bad:?}");
+                }
+            }
+        }
+    }
+    let reason = failure_of("used STRING", &usage, b"{\"used\":\xc3\xa91}").unwrap();
+    assert!(reason.starts_with("not valid JSON: "), "outside of a string: {reason}");
+}
+
+#[test]
+fn names_are_told_apart_whatever_their_length_and_order() {
+    let names = [
+        "a",
+        "b",
+        "ab",
+        "abcdefghijklm",
+        "abcdefghijklmn",
+        "abcdefghijklmnopqrstuvwxyz",
+        "é",
+        "a\"b",
+    ];
+    let ddl: Vec<String> = names.iter().map(|name| format!("`{name}` INT NOT NULL")).collect();
+    let member = |(value, name): (usize, &&str)| format!("{}:{value}", serde_json::to_string(name).unwrap());
+    for turn in 0..names.len() {
+        let mut members: Vec<String> = names.iter().enumerate().map(member).collect();
+        members.rotate_left(turn);
+        // Names that begin or end like ours, before each of them.
+        let others = ["abcdefghijklmnopqrstuvwxyzz", "abcdefghijkl", "aa", "", "ba", "A"]
+            .map(|name| format!("\"{name}\":{{\"a\":9}}"));
+        let all: Vec<String> = members
+            .iter()
+            .zip(others.iter().cycle())
+            .map(|(ours, other)| format!("{ours},{other}"))
+            .collect();
+        for record in [
+            format!("{{{}}}", members.join(",")),
+            format!("{{ {} }}", all.join(" , ")),
+        ] {
+            let declared = crate::ddl::parse(&ddl.join(", ")).unwrap();
+            let layout = Arc::new(Layout::new(declared.fields(), &Usage::Whole));
+            let input = [InputRecord {
+                key: None,
+                value: Some(record.as_bytes()),
+                offset: 0,
+                timestamp_ms: None,
+                headers: &[],
+            }];
+            let mut failures = Vec::new();
+            let origin = Origin {
+                topic: "t",
+                partition: 0,
+            };
+            let batches = Decoder::new(layout).decode(origin, &input, &mut failures).unwrap();
+            assert!(failures.is_empty(), "{record}: {failures:?}");
+            for (value, column) in batches[0].columns().iter().take(names.len()).enumerate() {
+                assert_eq!(column.as_primitive::<Int32Type>().value(0) as usize, value, "{record}");
+            }
         }
     }
 }

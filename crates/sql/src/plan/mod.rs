@@ -2,9 +2,10 @@
 //!
 //! text -> [`statement`] (syntax: one row-local SELECT, refused otherwise) -> DataFusion's planner over the public columns of
 //! `records` -> [`row_local`] (the same question to the logical plan) -> [`lineage`] (each row keeps the index of its record)
-//! -> the optimizer, with [`checked`] arithmetic -> a physical plan over a [`slot`].
+//! -> the optimizer, with [`checked`] arithmetic and quick [`decimals`] -> a physical plan over a [`slot`].
 
 mod checked;
+mod decimals;
 mod lineage;
 mod problem;
 mod row_local;

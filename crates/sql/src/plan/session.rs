@@ -12,7 +12,7 @@ use datafusion::{
     prelude::SessionConfig,
 };
 
-use super::{RECORDS, checked::CheckedArithmetic};
+use super::{RECORDS, checked::CheckedArithmetic, decimals::PlainDecimals};
 
 /// A session in which `records` has these columns, and whose plans may take so much memory together.
 ///
@@ -42,6 +42,7 @@ pub(crate) fn session(records: SchemaRef, memory_limit_bytes: usize) -> Result<S
         .with_runtime_env(runtime.build_arc()?)
         .with_default_features()
         .with_analyzer_rule(Arc::new(CheckedArithmetic))
+        .with_analyzer_rule(Arc::new(PlainDecimals))
         .build();
     let context = SessionContext::new_with_state(state);
     context.register_table(RECORDS, Arc::new(EmptyTable::new(records)))?;
