@@ -36,6 +36,8 @@ pub enum Command {
     Offsets(Offsets),
     /// Look at records that could not be loaded, load them again, or give them up
     DeadLetters(DeadLetters),
+    /// Carry the sources' cursors to another log, so that the pipelines go on there
+    Move(Move),
 }
 
 /// Which configuration.
@@ -135,6 +137,17 @@ pub struct Resume {
     pub file: ConfigFile,
     /// The pipeline; without it all of them
     pub pipeline: Option<String>,
+}
+
+/// `aqueduct move`
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Move {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub file: ConfigFile,
+    /// The configuration that the pipelines ran with until now
+    #[arg(long, value_name = "FILE")]
+    pub from: PathBuf,
 }
 
 /// `aqueduct offsets`
@@ -382,6 +395,10 @@ mod tests {
                 to: Some(17),
                 ..
             }))
+        ));
+        assert!(matches!(
+            command("aqueduct move --from old.toml -c new.toml"),
+            Command::Move(Move { from, .. }) if from.ends_with("old.toml")
         ));
         let Command::Simulate(simulate) = command("aqueduct simulate --listen [::1]:0 --fail-every 3 --delay 200ms")
         else {

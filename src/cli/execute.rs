@@ -4,7 +4,7 @@ use slog::Logger;
 
 use super::{
     args::{Args, Command, ConfigFile},
-    check, dead_letters, migrate, offsets, run, simulate, status,
+    check, dead_letters, migrate, moving, offsets, run, simulate, status,
 };
 use crate::{
     config::{self, Environment, Loaded, Problem},
@@ -51,6 +51,12 @@ pub fn execute(args: Args) -> Exit {
             };
             Ok(logged(&loaded, async |log| {
                 dead_letters::dead_letters(&loaded.settings, &programs, &args.action, &log).await
+            }))
+        }),
+        Command::Move(args) => with_config(&args.file, |loaded| {
+            let from = config::load(&args.from, &Environment::of_process())?;
+            Ok(logged(&loaded, async |log| {
+                moving::move_cursors(&from.settings, &loaded.settings, &log).await
             }))
         }),
         Command::Simulate(args) => block_on(simulate::simulate(&args)),

@@ -5,6 +5,7 @@ mod check;
 mod dead_letters;
 mod execute;
 mod migrate;
+mod moving;
 mod offsets;
 mod run;
 mod simulate;

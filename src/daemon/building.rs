@@ -144,6 +144,31 @@ pub(super) async fn open_log(settings: &Settings, log: &Logger) -> Result<Arc<dy
         .map_err(refused("the log"))
 }
 
+/// What a pipeline fetches from; `None` = others fill its topic.
+pub(super) fn source(pipeline: &Pipeline, logger: &Logger) -> Result<Option<api::Source>, StartError> {
+    Ok(match &pipeline.source {
+        Source::None => None,
+        Source::Http(http) => {
+            let source = HttpSource::new(http, logger.clone());
+            let source = source.map_err(|error| refused("the HTTP source")(error.into()))?;
+            Some(api::Source::Http(source))
+        }
+        Source::Exec(exec) => Some(ExecSource::new(exec, pipeline.batch, logger.clone()).into()),
+    })
+}
+
+/// A pipeline's topics.
+pub(super) fn spec(pipeline: &Pipeline, source: &Option<api::Source>) -> TopicSpec {
+    let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    TopicSpec {
+        pipeline: pipeline.name.clone(),
+        topic: pipeline.topic.name.clone(),
+        num_partitions: count(pipeline.topic.partitions),
+        replication: count(pipeline.topic.replication),
+        shards: source.as_ref().map(|source| source.shards()).unwrap_or_default().into(),
+    }
+}
+
 /// Puts together what the actors of a pipeline share.
 pub(super) fn wire(
     pipeline: &Arc<Pipeline>,
@@ -153,23 +178,8 @@ pub(super) fn wire(
     mode: Mode,
     logger: &Logger,
 ) -> Result<Wiring, StartError> {
-    let source = match &pipeline.source {
-        Source::None => None,
-        Source::Http(http) => {
-            let source = HttpSource::new(http, logger.clone());
-            let source = source.map_err(|error| refused("the HTTP source")(error.into()))?;
-            Some(api::Source::Http(source))
-        }
-        Source::Exec(exec) => Some(ExecSource::new(exec, pipeline.batch, logger.clone()).into()),
-    };
-    let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-    let spec = TopicSpec {
-        pipeline: pipeline.name.clone(),
-        topic: pipeline.topic.name.clone(),
-        num_partitions: count(pipeline.topic.partitions),
-        replication: count(pipeline.topic.replication),
-        shards: source.as_ref().map(|source| source.shards()).unwrap_or_default().into(),
-    };
+    let source = source(pipeline, logger)?;
+    let spec = spec(pipeline, &source);
     let frozen_now_ms = (mode == Mode::Once).then(|| chrono::Utc::now().timestamp_millis());
     let owner = format!("{}:{}", host_name(), std::process::id());
     let (pipeline, gauges) = (pipeline.clone(), Arc::new(Gauges::default()));

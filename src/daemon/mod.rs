@@ -3,6 +3,7 @@
 mod building;
 mod evidence;
 mod goal;
+mod moving;
 mod positions;
 mod probe;
 mod pulse;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     building::{Program, StartError, compile},
     evidence::DependencyStatus,
+    moving::{MoveError, Moved, move_cursors},
     positions::{PartitionPosition, Positions, SkipError, SkipRequest, Skipped},
     probe::{PartitionLag, PipelineReport, Probe},
     pulse::SeenPartition,

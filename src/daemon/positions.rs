@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::skipping::{self, SkipTo};
+use super::{
+    building,
+    skipping::{self, SkipTo},
+};
 use crate::{
     config::settings::Pipeline,
     log::{Bounds, Inspector, Log, LogError, TopicSpec},
@@ -101,14 +104,8 @@ impl Positions {
     }
 
     pub(super) fn of(pipeline: &Pipeline, connect: Arc<ConnectInfo>, log: Arc<dyn Log>) -> Self {
-        let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-        let spec = TopicSpec {
-            pipeline: pipeline.name.clone(),
-            topic: pipeline.topic.name.clone(),
-            num_partitions: count(pipeline.topic.partitions),
-            replication: count(pipeline.topic.replication),
-            shards: Arc::new([]),
-        };
+        // The source's cursors are no matter here.
+        let spec = building::spec(pipeline, &None);
         Self { connect, log, spec }
     }
 

@@ -21,6 +21,7 @@ mod crash;
 mod exact;
 mod failpoints;
 mod foreign;
+mod moving;
 mod once;
 mod outage;
 mod positions;
