@@ -90,7 +90,7 @@ fn peak_far_behind(prefix: &str, num_records: i64, note_len: usize) -> u64 {
             ("SELECT id FROM", "SELECT id, note FROM"),
         ],
     );
-    let fast = num_records / 3;
+    let fast = (num_records / 3).min(200_000);
     filled.job.database.execute(&format!(
         "CREATE TABLE {table} (id bigint, note text); \
          CREATE FUNCTION crawl() RETURNS trigger LANGUAGE plpgsql AS \
@@ -128,7 +128,9 @@ fn far_behind_and_before_a_postgresql_that_takes_one_row_a_second_memory_stays_u
 
 #[test]
 fn far_behind_by_small_records_memory_stays_under_the_same_bound() {
-    let peak = peak_far_behind("small", 600_000, 0);
+    // Ten million are the same, and take minutes to fill: AQUEDUCT_TEST_BEHIND=10000000.
+    let num_records = std::env::var("AQUEDUCT_TEST_BEHIND").map_or(600_000, |number| number.parse().unwrap());
+    let peak = peak_far_behind("small", num_records, 0);
     assert!(peak < BOUND, "{} MiB, where {} are stated", peak / MIB, BOUND / MIB);
 }
 
