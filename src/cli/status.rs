@@ -179,10 +179,27 @@ fn render(status: &Value) -> String {
                     of("next_offset"),
                     of("end_offset"),
                     of("lag"),
+                    of("owner"),
                     plain(live),
                 ]
             });
-        text.push_str(&table(&["partition", "next", "end", "lag", "state"], lags).to_string());
+        let header = ["partition", "next", "end", "lag", "claimed by", "state here"];
+        text.push_str(&table(&header, lags).to_string());
+        let members = pipeline["members"].as_array().cloned().unwrap_or_default();
+        if members.len() > 1 {
+            let list = |numbers: &Value| {
+                let numbers = numbers.as_array().into_iter().flatten().map(plain);
+                numbers.collect::<Vec<_>>().join(", ")
+            };
+            let rows = members.iter().map(|member| {
+                vec![
+                    plain(&member["name"]),
+                    list(&member["shards"]),
+                    list(&member["partitions"]),
+                ]
+            });
+            text.push_str(&format!("\n{}", table(&["daemon", "shards", "partitions"], rows)));
+        }
     }
     text
 }

@@ -33,6 +33,7 @@ pub use self::{
 };
 use crate::{
     config::settings::{Pipeline, Settings},
+    log::{GroupMember, LogError},
     model::Ledger,
     store::{ConnectInfo, embedded::EmbeddedPostgres},
     supervision::{BoxError, BranchHandle, BranchState, BranchStatus, Root, RootOutcome},
@@ -156,6 +157,15 @@ impl RunningPipeline {
     /// The partitions as they were when PostgreSQL and the log were last asked. Never blocks.
     pub fn seen_partitions(&self) -> Vec<SeenPartition> {
         self.pulse.partitions()
+    }
+
+    /// The daemons that share it out, this one among them, as the log knows them. After [`report`](Self::report), with whose
+    /// connection it asks; blocks as long.
+    pub fn members(&self) -> Result<Vec<GroupMember>, LogError> {
+        self.probe
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .members()
     }
 
     /// Reads ledger and lag from PostgreSQL and the log. Blocks for milliseconds, or up to some seconds in an outage.

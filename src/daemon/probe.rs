@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{RunningPipeline, building::LOOK, goal::Goal, positions};
 use crate::{
     api::{Next, Source},
-    log::{Inspector, Log, TopicSpec},
+    log::{GroupMember, Inspector, Log, LogError, TopicSpec},
     model::{Ledger, LostRange},
     store::{ConnectInfo, Session, ledger, skips},
     supervision::BoxError,
@@ -91,6 +91,14 @@ impl Probe {
             self.session = None;
         }
         report
+    }
+
+    /// The daemons that share the pipeline out, as far as the log tells.
+    pub fn members(&mut self) -> Result<Vec<GroupMember>, LogError> {
+        match &self.inspector {
+            Some(inspector) => inspector.members(),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// A gap counts once it has stood still for longer than any transaction can be open: the markers of one transaction

@@ -239,6 +239,22 @@ pub trait Inspector: Send + Sync {
 
     /// The committed cursors of all shards, for the ledger.
     fn cursors(&self) -> Result<Vec<(ShardId, Option<CursorRecord>)>, LogError>;
+
+    /// The daemons that share the pipeline out among them. None, as a default: a log that serves one process knows no group.
+    fn members(&self) -> Result<Vec<GroupMember>, LogError> {
+        Ok(Vec::new())
+    }
+}
+
+/// One daemon of those that share a pipeline out, and what it has been assigned.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct GroupMember {
+    /// `host:pid`.
+    pub name: String,
+    /// Shards of the source that it fetches.
+    pub shards: Vec<i32>,
+    /// Partitions of the topic that it loads.
+    pub partitions: Vec<i32>,
 }
 
 /// The answer to "is it still the same topic?", begun after a batch was read and awaited before its commit.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     daemon::{DependencyStatus, PartitionLag, Problem, RunningPipeline},
+    log::GroupMember,
     model::{Ledger, LostRange},
     supervision::{BranchStatus, chain},
     telemetry::GaugesSnapshot,
@@ -33,6 +34,8 @@ pub struct PipelineStatus {
     pub gap: Option<String>,
     /// Lag by partition.
     pub partitions: Vec<PartitionLag>,
+    /// The daemons that share the pipeline out, and who has what. Empty with the embedded log, and while the log is away.
+    pub members: Vec<GroupMember>,
     /// What partitions have lost: they have stopped, and wait for a person.
     pub lost: Vec<LostRange>,
     /// Whether every shard of the source is at its end for now.
@@ -94,6 +97,10 @@ impl PipelineStatus {
                 .filter_map(|gauge| gauge.lost.clone())
                 .collect()
         };
+        // Without the grant to describe groups there is no list, and nothing else is wrong.
+        let members = report
+            .as_ref()
+            .map_or_else(Vec::new, |_| pipeline.members().unwrap_or_default());
         let (ledger, gap, partitions, lost, source_at_end) = match report {
             Some(report) => (
                 Some(report.ledger),
@@ -109,6 +116,7 @@ impl PipelineStatus {
             ledger,
             gap,
             partitions,
+            members,
             lost,
             source_at_end,
             unreadable,

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use aqueduct::demo::simulator::{Options, Simulator};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::{
-    job::{Brokers, Job, LIMIT, PipelineText},
+    job::{Brokers, Daemon, Job, LIMIT, PipelineText},
     kafka::{TestKafka, unique},
     postgres::{TestDatabase, wait_for},
 };
@@ -66,4 +67,91 @@ fn a_paused_daemon_that_comes_back_writes_nothing_and_does_not_push_the_new_owne
     assert_eq!(second.terminate().code(), Some(0), "{}", second.tail());
     let ledger = job.run_once();
     assert!(ledger.contains("the ledger adds up"), "{ledger}");
+}
+
+/// The daemons of the group, as one of them tells: name, shards, partitions.
+fn members(job: &Job, config: &str) -> Vec<(String, Vec<i64>, Vec<i64>)> {
+    let status = job.status(config).unwrap_or_default();
+    let members = status["pipelines"][0]["members"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let numbers = |value: &Value| {
+        value
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it.as_i64().unwrap())
+            .collect()
+    };
+    let read = |member: &Value| {
+        let name = member["name"].as_str().unwrap().to_owned();
+        (name, numbers(&member["shards"]), numbers(&member["partitions"]))
+    };
+    members.iter().map(read).collect()
+}
+
+#[test]
+fn each_daemon_of_a_group_tells_who_of_them_has_which_shard_and_which_partition_as_they_come_and_go() {
+    let simulator = Simulator::start(Options {
+        delay: Duration::from_millis(50),
+        ..Options::default()
+    })
+    .unwrap();
+    let text = PipelineText::users(&unique("group"), &simulator.url(), RESULTS, 1_000_000);
+    let brokers = Brokers::Kafka(TestKafka::shared().address().to_owned());
+    let job = Job::new(TestDatabase::empty(), &brokers, std::slice::from_ref(&text));
+    let configs = ["config.toml", "second.toml", "third.toml"];
+    for config in &configs[1..] {
+        job.write_config(config, &brokers, std::slice::from_ref(&text));
+    }
+    let mut daemons: Vec<_> = configs
+        .iter()
+        .map(|config| job.start(config, &["run"], &format!("{config}.log")))
+        .collect();
+
+    // Each of those that are there says the same, and everything has one owner.
+    let until_all_agree = |daemons: &mut [Daemon], alive: &[usize]| {
+        let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+        let mut names: Vec<String> = alive
+            .iter()
+            .map(|at| format!("{host}:{}", daemons[*at].pid()))
+            .collect();
+        names.sort();
+        let mut seen = Vec::new();
+        wait_for(&format!("{} daemons agree", alive.len()), LIMIT, || {
+            seen = members(&job, configs[alive[0]]);
+            let shared = |of: fn(&(String, Vec<i64>, Vec<i64>)) -> &Vec<i64>| {
+                let mut all: Vec<i64> = seen.iter().flat_map(of).copied().collect();
+                all.sort_unstable();
+                all
+            };
+            let is_whole = shared(|member| &member.1) == [0, 1] && shared(|member| &member.2) == [0, 1, 2];
+            is_whole
+                && seen.iter().map(|member| &member.0).eq(&names)
+                && alive.iter().all(|at| members(&job, configs[*at]) == seen)
+        });
+        seen
+    };
+    let seen = until_all_agree(&mut daemons, &[0, 1, 2]);
+    assert!(
+        seen.iter().all(|member| member.2.len() == 1),
+        "a partition each: {seen:?}"
+    );
+    let said = job.command("third.toml", &["status"]).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(seen.iter().all(|member| said.contains(&member.0)), "{said}");
+
+    daemons[1].kill9();
+    until_all_agree(&mut daemons, &[0, 2]);
+    assert_eq!(daemons[0].terminate().code(), Some(0), "{}", daemons[0].tail());
+    until_all_agree(&mut daemons, &[2]);
+    // What PostgreSQL has been told says the same, once it moves on.
+    let owners = "SELECT DISTINCT split_part(owner, ' ', 1) FROM aqueduct.offsets";
+    let last = format!(":{}", daemons[2].pid());
+    wait_for("it has claimed all", LIMIT, || {
+        let owners = job.texts(owners);
+        owners.len() == 1 && owners[0].ends_with(&last)
+    });
+    assert_eq!(daemons[2].terminate().code(), Some(0), "{}", daemons[2].tail());
 }

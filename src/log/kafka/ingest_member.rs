@@ -16,7 +16,7 @@ use slog::{error, info};
 use super::{
     client::{Clients, Context, lock},
     close::close,
-    error,
+    error, members,
 };
 use crate::{
     log::{IngestEvent, IngestMember, LogError, Ownership, TopicSpec, Waker},
@@ -64,7 +64,9 @@ impl KafkaIngestMember {
         let group = format!("{}.ingest", spec.pipeline);
         let (session, heartbeat) = timing(clients);
         let (session_ms, heartbeat_ms) = (session.to_string(), heartbeat.to_string());
+        let client_id = members::client_id();
         let defaults = [
+            ("client.id", client_id.as_str()),
             ("session.timeout.ms", session_ms.as_str()),
             ("heartbeat.interval.ms", heartbeat_ms.as_str()),
         ];

@@ -13,11 +13,12 @@ use super::{
     close::close,
     count, cursor_read,
     describe::describe,
+    members,
     topic_id::Description,
     wait::{self, SLICE},
 };
 use crate::{
-    log::{Bounds, Cancel, Inspector, LogError, TopicSpec},
+    log::{Bounds, Cancel, GroupMember, Inspector, LogError, TopicSpec},
     model::{CursorRecord, ShardId, TopicId},
 };
 
@@ -116,6 +117,11 @@ impl Inspector for KafkaInspector {
             cursor_read::read(&observer, &self.spec, shard, &cancel).map(|cursor| (shard.clone(), cursor))
         };
         self.spec.shards.iter().map(read).collect()
+    }
+
+    fn members(&self) -> Result<Vec<GroupMember>, LogError> {
+        let observer = self.observer()?;
+        members::members(&observer, &self.spec)
     }
 }
 

@@ -24,6 +24,7 @@ use super::{
     client::{Clients, Context, lock},
     error, ingest_member,
     limits::Limits,
+    members,
 };
 use crate::log::{LoadEvent, LogError, TopicSpec, Waker};
 
@@ -45,7 +46,9 @@ pub(super) fn join(clients: &Clients, limits: &Limits, spec: &TopicSpec, waker: 
     let queued_kbytes = (QUEUED_KBYTES / num_partitions).clamp(1_024, 8_192);
     let queued_records = (queued_kbytes * RECORDS_PER_KBYTE).to_string();
     let queued_kbytes = queued_kbytes.to_string();
+    let client_id = members::client_id();
     let defaults = [
+        ("client.id", client_id.as_str()),
         ("session.timeout.ms", session_ms.as_str()),
         ("heartbeat.interval.ms", heartbeat_ms.as_str()),
         ("queued.max.messages.kbytes", queued_kbytes.as_str()),

@@ -29,6 +29,7 @@ mod limits;
 mod load_group;
 mod load_member;
 mod markers;
+mod members;
 mod open_shard;
 mod prepare;
 mod properties;
