@@ -23,7 +23,7 @@ FUZZ_SECONDS ?= 3600
 aqueduct = $(CARGO_TARGET_DIR)/$(if $(filter dev test,$(PROFILE)),debug,$(PROFILE))/aqueduct
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-zookeeper chaos fuzz bench kafka kafka-stop kafka-zookeeper build release fmt lint deny ci clean preflight
+.PHONY: help demo test test-zookeeper chaos simulation fuzz bench kafka kafka-stop kafka-zookeeper build release fmt lint deny ci clean preflight
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,11 @@ chaos: ## Random faults of everything at once: AQUEDUCT_CHAOS_SECONDS=300 AQUEDU
 	@scripts/preflight kafka
 	@scripts/kafka jars
 	AQUEDUCT_CHAOS_SECONDS=$${AQUEDUCT_CHAOS_SECONDS:-300} cargo test $(CARGO_FLAGS) --test chaos -- --nocapture under_random
+
+simulation: ## One to eight daemons that come, go and die: AQUEDUCT_SIMULATION_SECONDS=600 AQUEDUCT_SIMULATION_SEED=…
+	@scripts/preflight kafka
+	@scripts/kafka jars
+	AQUEDUCT_SIMULATION_SECONDS=$${AQUEDUCT_SIMULATION_SECONDS:-600} cargo test $(CARGO_FLAGS) --test simulation -- --nocapture
 
 fuzz: ## Random inputs for every reader and the encoder: FUZZ_SECONDS=3600 for each
 	@scripts/preflight kafka

@@ -33,8 +33,8 @@ pub use self::{
 };
 use crate::{
     config::settings::{Pipeline, Settings},
-    log::{GroupMember, LogError},
-    model::Ledger,
+    log::LogError,
+    model::{GroupMember, Ledger},
     store::{ConnectInfo, embedded::EmbeddedPostgres},
     supervision::{BoxError, BranchHandle, BranchState, BranchStatus, Root, RootOutcome},
     telemetry::{Gauges, GaugesSnapshot, Meters, PartitionGauge},

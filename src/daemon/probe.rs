@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::{RunningPipeline, building::LOOK, goal::Goal, positions};
 use crate::{
     api::{Next, Source},
-    log::{GroupMember, Inspector, Log, LogError, TopicSpec},
-    model::{Ledger, LostRange},
+    log::{Inspector, Log, LogError, TopicSpec},
+    model::{GroupMember, Ledger, LostRange},
     store::{ConnectInfo, Session, ledger, skips},
     supervision::BoxError,
     topology::Wiring,

@@ -14,7 +14,7 @@ use std::{
 use futures::future::{BoxFuture, FutureExt, Shared};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{CursorRecord, LogRecord, Page, ShardId, TopicId};
+use crate::model::{CursorRecord, GroupMember, LogRecord, Page, ShardId, TopicId};
 
 pub mod embedded;
 mod error;
@@ -244,17 +244,6 @@ pub trait Inspector: Send + Sync {
     fn members(&self) -> Result<Vec<GroupMember>, LogError> {
         Ok(Vec::new())
     }
-}
-
-/// One daemon of those that share a pipeline out, and what it has been assigned.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct GroupMember {
-    /// `host:pid`.
-    pub name: String,
-    /// Shards of the source that it fetches.
-    pub shards: Vec<i32>,
-    /// Partitions of the topic that it loads.
-    pub partitions: Vec<i32>,
 }
 
 /// The answer to "is it still the same topic?", begun after a batch was read and awaited before its commit.

@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use crate::{
     daemon::{DependencyStatus, PartitionLag, Problem, RunningPipeline},
-    log::GroupMember,
-    model::{Ledger, LostRange},
+    model::{GroupMember, Ledger, LostRange},
     supervision::{BranchStatus, chain},
     telemetry::GaugesSnapshot,
 };

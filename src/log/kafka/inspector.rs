@@ -18,8 +18,8 @@ use super::{
     wait::{self, SLICE},
 };
 use crate::{
-    log::{Bounds, Cancel, GroupMember, Inspector, LogError, TopicSpec},
-    model::{CursorRecord, ShardId, TopicId},
+    log::{Bounds, Cancel, Inspector, LogError, TopicSpec},
+    model::{CursorRecord, GroupMember, ShardId, TopicId},
 };
 
 /// How long a topic may be unknown before it is gone: under ZooKeeper a broker serves before it has heard of any topic.

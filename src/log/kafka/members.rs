@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use rdkafka::{consumer::Consumer, groups::GroupMemberInfo};
 
 use super::{client::Observer, error};
-use crate::log::{GroupMember, LogError, TopicSpec};
+use crate::{
+    log::{LogError, TopicSpec},
+    model::GroupMember,
+};
 
 /// How long the brokers may take for an answer.
 const LIMIT: Duration = Duration::from_secs(5);
