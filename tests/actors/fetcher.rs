@@ -285,6 +285,26 @@ fn a_page_that_does_not_decode_parks_with_its_reason_and_is_no_record() {
 }
 
 #[test]
+fn an_alarm_waits_until_the_pages_before_it_have_gone_in() {
+    on_real_time(async {
+        let api = Scripted::start([page(r#"{"results":[{"id":1}]}"#), page(r#"{"results":[{"id":1}"#)]).await;
+        let scene = Scene::new(&api.url(), Stop::Last(2), 20).await;
+        scene.lend(None).await;
+        until("both pages were asked for, the second a few times", || {
+            api.requests().len() == 4 && scene.pages.len() == 1
+        })
+        .await;
+        // It would be parked by now, and the branch would take the first page out of the producer's hands.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(scene.room.is_in_its_first_life());
+        scene.deliver().await;
+        let reason = scene.room.parked().await;
+        assert!(reason.contains("page=2"), "{reason}");
+        scene.room.stop().await;
+    });
+}
+
+#[test]
 fn a_request_that_the_api_forbids_fails_the_fetcher() {
     on_real_time(async {
         let api = Scripted::start([crate::http::answer("404 Not Found", &[], "no such thing")]).await;

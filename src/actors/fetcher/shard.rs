@@ -65,9 +65,18 @@ impl ShardLoop {
     }
 
     pub(super) async fn run(mut self) -> Stopped {
-        match self.fetch_for_ever().await {
-            Err(stopped) => stopped,
+        let Err(stopped) = self.fetch_for_ever().await;
+        if matches!(stopped, Stopped::Lost) {
+            return stopped;
         }
+        // The pages before are good. The branch that now stops would take them out of the producer's hands, and they would come
+        // when it is tried again, a minute later or when a person says so.
+        let revoked = self.lent.lease.revoked.clone();
+        let heard = tokio::select! {
+            () = revoked.cancelled() => Err(Stopped::Lost),
+            heard = self.hear_all() => heard,
+        };
+        heard.err().unwrap_or(stopped)
     }
 
     async fn fetch_for_ever(&mut self) -> Result<std::convert::Infallible, Stopped> {
