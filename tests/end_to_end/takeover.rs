@@ -121,12 +121,11 @@ fn each_daemon_of_a_group_tells_who_of_them_has_which_shard_and_which_partition_
         let mut seen = Vec::new();
         wait_for(&format!("{} daemons agree", alive.len()), LIMIT, || {
             seen = members(&job, configs[alive[0]]);
-            let shared = |of: fn(&(String, Vec<i64>, Vec<i64>)) -> &Vec<i64>| {
-                let mut all: Vec<i64> = seen.iter().flat_map(of).copied().collect();
-                all.sort_unstable();
-                all
-            };
-            let is_whole = shared(|member| &member.1) == [0, 1] && shared(|member| &member.2) == [0, 1, 2];
+            let mut shards: Vec<i64> = seen.iter().flat_map(|member| member.1.clone()).collect();
+            let mut partitions: Vec<i64> = seen.iter().flat_map(|member| member.2.clone()).collect();
+            shards.sort_unstable();
+            partitions.sort_unstable();
+            let is_whole = shards == [0, 1] && partitions == [0, 1, 2];
             is_whole
                 && seen.iter().map(|member| &member.0).eq(&names)
                 && alive.iter().all(|at| members(&job, configs[*at]) == seen)
