@@ -42,7 +42,8 @@ test-zookeeper: ## The tests that need a Kafka, on Kafka 3.9 with ZooKeeper
 	@scripts/preflight kafka
 	@scripts/kafka jars --zookeeper
 	RUST_TEST_THREADS=$(TEST_THREADS) AQUEDUCT_TEST_KAFKA=zookeeper cargo test --workspace $(CARGO_FLAGS) --test kafka_log_ingest --test kafka_log_load \
-		--test kafka_log_outage --test end_to_end --test failures_delivery $(TEST_FLAGS)
+		--test kafka_log_outage --test end_to_end --test failures_delivery --test failures_inputs --test failures_postgres \
+		--test failures_supervision --test chaos --test simulation $(TEST_FLAGS)
 
 chaos: ## Random faults of everything at once: AQUEDUCT_CHAOS_SECONDS=300 AQUEDUCT_CHAOS_SEED=… (it prints its own)
 	@scripts/preflight kafka
