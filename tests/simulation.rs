@@ -31,6 +31,11 @@ const NUM_PARTITIONS: usize = 64;
 const NUM_SHARDS: u64 = 32;
 const MOST_DAEMONS: usize = 8;
 
+/// The API has no more: like the real one it begins anew behind it.
+const LAST_PAGE: u64 = 10_000;
+/// So that the shards have not fetched them all within ten minutes.
+const PAGE_TAKES: Duration = Duration::from_secs(2);
+
 /// The first changes: up to eight and down to one. Then chance decides.
 const STAIRS: [usize; 6] = [1, 2, 4, 8, 3, 1];
 
@@ -181,14 +186,15 @@ fn of_one_to_eight_daemons_that_come_go_and_die_each_shard_and_partition_has_an_
     println!("AQUEDUCT_SIMULATION_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let simulator = Simulator::start(Options {
-        delay: Duration::from_millis(200),
+        delay: PAGE_TAKES,
         remember: true,
         ..Options::default()
     })
     .unwrap();
     let text = PipelineText {
         shards: NUM_SHARDS,
-        ..PipelineText::users(&unique("simulated"), &simulator.url(), 20, 1_000_000)
+        sql: "SELECT login.uuid AS uuid, _partition AS part, _offset AS pos FROM records".into(),
+        ..PipelineText::users(&unique("simulated"), &simulator.url(), 50, LAST_PAGE)
     };
     let brokers = Brokers::Kafka(TestKafka::shared().address().to_owned());
     let job = Job::new(TestDatabase::empty(), &brokers, std::slice::from_ref(&text));
@@ -223,14 +229,21 @@ fn of_one_to_eight_daemons_that_come_go_and_die_each_shard_and_partition_has_an_
         group.end(slot, false);
     }
     let job = &group.job;
-    edit_config(job, &[("last = 1000000", "last = 1")]);
+    edit_config(job, &[(&format!("last = {LAST_PAGE}"), "last = 1")]);
     let ledger = job.run_once();
     assert!(ledger.contains("the ledger adds up"), "seed {seed}: {ledger}");
     let rows = job.texts(&format!("SELECT uuid FROM {}", text.table));
     let served: BTreeSet<String> = simulator.served_uuids().iter().map(ToString::to_string).collect();
+    let twice = format!(
+        "SELECT string_agg(part || '@' || pos, ' ' ORDER BY part, pos) || ' ' || uuid FROM {} GROUP BY uuid HAVING count(*) > 1",
+        text.table
+    );
+    let twice = job.texts(&twice);
     assert!(
         rows.windows(2).all(|pair| pair[0] != pair[1]),
-        "seed {seed}: a row came twice"
+        "seed {seed}: {} rows came twice, like {:?} (partition@offset); {ledger}",
+        twice.len(),
+        &twice[..twice.len().min(40)]
     );
     assert!(rows.iter().all(|uuid| served.contains(uuid)), "seed {seed}");
     assert_eq!(
