@@ -56,7 +56,7 @@ class Bench:
     def warm_up(self):
         """Loads that do not count. The first one writes WAL and table into new files, the others into files that are there. And
         the broker runs on what its compiler has not seen to yet: it takes 3.3 CPU-seconds per million records in the first
-        load, 1.2 from the fifth on, as in a broker that has been up for a day."""
+        load, 1.2 from the fifth on."""
         for number in range(WARM_UPS):
             self._leave("empty")
             self.daemon.load("warm-up", "append")

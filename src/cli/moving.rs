@@ -4,7 +4,7 @@ use slog::Logger;
 
 use crate::{
     config::settings::Settings,
-    daemon::{self, MoveError, Moved},
+    daemon::{self, ChangeError, Moved},
     service::Exit,
     supervision::chain,
 };
@@ -19,7 +19,7 @@ pub async fn move_cursors(from: &Settings, to: &Settings, log: &Logger) -> Exit 
         Err(error) => {
             eprintln!("nothing was moved: {}", chain(error.as_ref()));
             match error.downcast_ref() {
-                Some(MoveError::Refused(_)) => Exit::BadConfig,
+                Some(ChangeError::Refused(_)) => Exit::BadConfig,
                 _ => Exit::Unavailable,
             }
         }

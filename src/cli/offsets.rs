@@ -7,8 +7,8 @@ use slog::Logger;
 
 use super::args::{Offsets, ShowOffsets, SkipOffsets};
 use crate::{
-    config::settings::Settings,
-    daemon::{self, PartitionPosition, SkipError, SkipRequest, SkipTo, Skipped},
+    config::{host_name, settings::Settings},
+    daemon::{self, ChangeError, PartitionPosition, SkipRequest, SkipTo, Skipped},
     service::{Exit, ledger::thousands},
     supervision::{BoxError, chain},
 };
@@ -134,7 +134,7 @@ async fn skip(settings: &Settings, args: &SkipOffsets, log: &Logger) -> Exit {
                 Err(error) => {
                     let place = format!("partition {partition} of pipeline {}", args.pipeline);
                     eprintln!("nothing was skipped: {place}: {}", chain(error.as_ref()));
-                    let refused = matches!(error.downcast_ref(), Some(SkipError::Refused(_)));
+                    let refused = matches!(error.downcast_ref(), Some(ChangeError::Refused(_)));
                     return if refused { Exit::BadConfig } else { Exit::Unavailable };
                 }
             }
@@ -157,15 +157,15 @@ async fn skip_without_daemon(
 ) -> Result<Skipped, BoxError> {
     let (pipelines, _server) = daemon::positions(settings, log).await?;
     let named = pipelines.into_iter().find(|known| known.pipeline() == pipeline);
-    let positions = named.ok_or_else(|| SkipError::Refused("the configuration has no pipeline of that name".into()))?;
+    let positions =
+        named.ok_or_else(|| ChangeError::Refused("the configuration has no pipeline of that name".into()))?;
     Ok(actix_rt::task::spawn_blocking(move || positions.skip(&request)).await??)
 }
 
 fn who() -> String {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
     let user = user.map_or_else(|| nix::unistd::getuid().to_string(), |user| user.name);
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    format!("{user}@{}", host.unwrap_or_else(|| "unknown-host".into()))
+    format!("{user}@{}", host_name())
 }
 
 fn said(skipped: &Skipped) -> String {

@@ -12,6 +12,17 @@ pub struct Environment {
     is_root: bool,
 }
 
+/// This machine's name.
+pub fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| "unknown-host".into())
+}
+
+/// How this process is called wherever several daemons are told apart: `host:pid`.
+pub fn process_name() -> String {
+    format!("{}:{}", host_name(), std::process::id())
+}
+
 impl Environment {
     /// Takes over the environment of this process.
     pub fn of_process() -> Self {

@@ -30,7 +30,7 @@ use std::path::Path;
 
 use context::Context;
 pub use demo::demo;
-pub use environment::Environment;
+pub use environment::{Environment, host_name, process_name};
 pub use find::find;
 pub use own_properties::OWN_PROPERTIES;
 pub use places::Places;

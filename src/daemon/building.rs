@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Mode, Startup};
 use crate::{
     api::{self, exec::ExecSource, http::HttpSource},
-    config::settings::{Brokers, Pipeline, PostgresUrl, Settings, Source},
+    config::{
+        process_name,
+        settings::{Brokers, Pipeline, PostgresUrl, Settings, Source},
+    },
     log::{
         Log, LogError, TopicSpec,
         embedded::{EmbeddedLog, Retention},
@@ -158,14 +161,14 @@ pub(super) fn source(pipeline: &Pipeline, logger: &Logger) -> Result<Option<api:
 }
 
 /// A pipeline's topics.
-pub(super) fn spec(pipeline: &Pipeline, source: &Option<api::Source>) -> TopicSpec {
+pub(super) fn spec(pipeline: &Pipeline, source: Option<&api::Source>) -> TopicSpec {
     let count = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     TopicSpec {
         pipeline: pipeline.name.clone(),
         topic: pipeline.topic.name.clone(),
         num_partitions: count(pipeline.topic.partitions),
         replication: count(pipeline.topic.replication),
-        shards: source.as_ref().map(|source| source.shards()).unwrap_or_default().into(),
+        shards: source.map(|source| source.shards()).unwrap_or_default().into(),
     }
 }
 
@@ -179,9 +182,9 @@ pub(super) fn wire(
     logger: &Logger,
 ) -> Result<Wiring, StartError> {
     let source = source(pipeline, logger)?;
-    let spec = spec(pipeline, &source);
+    let spec = spec(pipeline, source.as_ref());
     let frozen_now_ms = (mode == Mode::Once).then(|| chrono::Utc::now().timestamp_millis());
-    let owner = format!("{}:{}", host_name(), std::process::id());
+    let owner = process_name();
     let (pipeline, gauges) = (pipeline.clone(), Arc::new(Gauges::default()));
     Ok(Wiring {
         pipeline,
@@ -194,13 +197,6 @@ pub(super) fn wire(
         frozen_now_ms,
         gauges,
     })
-}
-
-fn host_name() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "unknown-host".into())
 }
 
 /// How often a wait looks again.

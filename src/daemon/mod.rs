@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 pub use self::{
     building::{Program, StartError, compile},
     evidence::DependencyStatus,
-    moving::{MoveError, Moved, move_cursors},
-    positions::{PartitionPosition, Positions, SkipError, SkipRequest, Skipped},
+    moving::{Moved, move_cursors},
+    positions::{ChangeError, PartitionPosition, Positions, SkipRequest, Skipped},
     probe::{PartitionLag, PipelineReport, Probe},
     pulse::SeenPartition,
     readiness::{Problem, Readiness},
@@ -123,7 +123,7 @@ impl RunningPipeline {
     }
 
     /// Leads a partition on, past records that are not loaded. Its owner, in whichever daemon, finds out by itself.
-    pub fn skip(&self, request: &SkipRequest) -> Result<Skipped, SkipError> {
+    pub fn skip(&self, request: &SkipRequest) -> Result<Skipped, ChangeError> {
         self.positions.skip(request)
     }
 

@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use slog::Logger;
 
-use super::{building, positions};
+use super::{
+    building,
+    positions::{self, ChangeError},
+};
 use crate::{
-    config::settings::{Pipeline, Settings},
-    log::{Cancel, Log, LogError, Ownership, ShardWriter, TopicSpec},
+    config::settings::{Brokers, Pipeline, Settings},
+    log::{Cancel, Log, Ownership, ShardWriter, TopicSpec},
     model::{CursorRecord, ShardId},
-    store::{Session, StoreError},
+    store::Session,
     supervision::BoxError,
 };
 
@@ -33,20 +36,6 @@ pub struct Moved {
     pub num_present: usize,
 }
 
-/// Why nothing was moved.
-#[derive(Debug, thiserror::Error)]
-pub enum MoveError {
-    /// It would be wrong, says the sentence.
-    #[error("{0}")]
-    Refused(String),
-    /// PostgreSQL did not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// One of the logs did not answer.
-    #[error(transparent)]
-    Log(#[from] LogError),
-}
-
 /// Both sides of one pipeline.
 struct Move {
     old: TopicSpec,
@@ -58,7 +47,12 @@ pub async fn move_cursors(from: &Settings, to: &Settings, log: &Logger) -> Resul
     let moves = pairs(from, to, log)?;
     // The old log first: an embedded one is locked while a daemon runs, whose server must not be touched.
     let old_log = building::open_log(from, log).await?;
-    let new_log = building::open_log(to, log).await?;
+    let is_one_file = [from, to].iter().all(|it| it.kafka.brokers == Brokers::Embedded)
+        && from.daemon.state_dir == to.daemon.state_dir;
+    let new_log = match is_one_file {
+        true => old_log.clone(),
+        false => building::open_log(to, log).await?,
+    };
     let (connect, _server) = building::connect_info(to, log).await?;
     let work = move || {
         let mut session = Session::connect(&connect, "move")?;
@@ -72,7 +66,7 @@ pub async fn move_cursors(from: &Settings, to: &Settings, log: &Logger) -> Resul
         }
         openings.into_iter().map(|(it, found)| carry(&it, found)).collect()
     };
-    let moved: Result<Vec<Moved>, MoveError> = actix_rt::task::spawn_blocking(work).await?;
+    let moved: Result<Vec<Moved>, ChangeError> = tokio::task::spawn_blocking(work).await?;
     Ok(moved?)
 }
 
@@ -80,21 +74,23 @@ fn pairs(from: &Settings, to: &Settings, log: &Logger) -> Result<Vec<Move>, BoxE
     let pair = |pipeline: &Arc<Pipeline>| {
         let name = &pipeline.name;
         let old = from.pipelines.iter().find(|known| known.name == *name).ok_or_else(|| {
-            MoveError::Refused(format!(
+            ChangeError::Refused(format!(
                 "pipeline {name} is not in the old configuration: there is nothing that it could go on from"
             ))
         })?;
         if old.topic.name == pipeline.topic.name {
-            return Err(BoxError::from(MoveError::Refused(format!(
+            return Err(BoxError::from(ChangeError::Refused(format!(
                 "pipeline {name} would go on with a topic of the name that the old one has, {}: give it another one in the new \
                  configuration, pipeline.{name}.topic.name",
                 old.topic.name
             ))));
         }
-        let spec = |pipeline: &Pipeline| Ok::<_, BoxError>(building::spec(pipeline, &building::source(pipeline, log)?));
+        let spec = |pipeline: &Pipeline| {
+            Ok::<_, BoxError>(building::spec(pipeline, building::source(pipeline, log)?.as_ref()))
+        };
         let (old, new) = (spec(old)?, spec(pipeline)?);
         if old.shards != new.shards {
-            return Err(MoveError::Refused(format!(
+            return Err(ChangeError::Refused(format!(
                 "the shards of pipeline {name}'s source differ between the two configurations: a cursor would lead nowhere. \
                  Move first, then change the source"
             ))
@@ -106,9 +102,9 @@ fn pairs(from: &Settings, to: &Settings, log: &Logger) -> Result<Vec<Move>, BoxE
 }
 
 /// Refuses while there is something in the old topic that PostgreSQL does not know yet.
-fn expect_loaded(log: &dyn Log, spec: &TopicSpec, session: &mut Session) -> Result<(), MoveError> {
+fn expect_loaded(log: &dyn Log, spec: &TopicSpec, session: &mut Session) -> Result<(), ChangeError> {
     let refused = |what: String| {
-        Err(MoveError::Refused(format!(
+        Err(ChangeError::Refused(format!(
             "pipeline {}: {what}. Stop its daemons, run `aqueduct run --once` with the old configuration, then move",
             spec.pipeline
         )))
@@ -146,7 +142,7 @@ struct Opening {
 }
 
 /// Opening a shard fences whoever had it, so that nobody fetches on at the old place meanwhile.
-fn open(old: &dyn Log, new: &dyn Log, it: &Move) -> Result<Vec<Opening>, MoveError> {
+fn open(old: &dyn Log, new: &dyn Log, it: &Move) -> Result<Vec<Opening>, ChangeError> {
     let (own, cancel) = (Ownership::granted(), Cancel::new());
     if it.old.shards.is_empty() {
         return Ok(Vec::new());
@@ -159,7 +155,7 @@ fn open(old: &dyn Log, new: &dyn Log, it: &Move) -> Result<Vec<Opening>, MoveErr
         };
         let writer = new.open_shard(&it.new, shard, &own, &cancel)?;
         match writer.committed() {
-            Some(present) if *present != cursor => return Err(MoveError::Refused(went_on(it, shard))),
+            Some(present) if *present != cursor => return Err(ChangeError::Refused(went_on(it, shard))),
             _ => openings.push(Opening { cursor, writer }),
         }
     }
@@ -173,7 +169,7 @@ fn went_on(it: &Move, shard: &ShardId) -> String {
     )
 }
 
-fn carry(it: &Move, openings: Vec<Opening>) -> Result<Moved, MoveError> {
+fn carry(it: &Move, openings: Vec<Opening>) -> Result<Moved, ChangeError> {
     let mut moved = Moved {
         pipeline: it.new.pipeline.to_string(),
         from: it.old.topic.to_string(),

@@ -76,16 +76,16 @@ pub struct Skipped {
     pub num_uncounted_offsets: Option<u64>,
 }
 
-/// Why nothing was skipped.
+/// Why nothing was skipped, or moved to another log.
 #[derive(Debug, thiserror::Error)]
-pub enum SkipError {
+pub enum ChangeError {
     /// It would be wrong, says the sentence.
     #[error("{0}")]
     Refused(String),
     /// PostgreSQL did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The log did not answer.
+    /// A log did not answer.
     #[error(transparent)]
     Log(#[from] LogError),
 }
@@ -105,7 +105,7 @@ impl Positions {
 
     pub(super) fn of(pipeline: &Pipeline, connect: Arc<ConnectInfo>, log: Arc<dyn Log>) -> Self {
         // The source's cursors are no matter here.
-        let spec = building::spec(pipeline, &None);
+        let spec = building::spec(pipeline, None);
         Self { connect, log, spec }
     }
 
@@ -159,11 +159,11 @@ impl Positions {
     }
 
     /// Leads a partition on. The records of the range that are still there are read to count them, which may take its time.
-    pub fn skip(&self, request: &SkipRequest) -> Result<Skipped, SkipError> {
+    pub fn skip(&self, request: &SkipRequest) -> Result<Skipped, ChangeError> {
         let inspector = self.log.inspector(&self.spec)?;
         let (key, partition) = (self.key(request.partition), request.partition);
         let Some(topic) = look(inspector.as_ref())? else {
-            return Err(SkipError::Refused(format!(
+            return Err(ChangeError::Refused(format!(
                 "topic {} does not exist, so there is no offset to go on from; create it (a pipeline that fetches creates it \
                  when it starts), then skip",
                 self.spec.topic
@@ -173,12 +173,12 @@ impl Positions {
         let nowhere = Bounds { low: 0, last_stable: 0 };
         let bounds = topic.bounds(partition).unwrap_or(nowhere);
         let decide = |row: &PartitionState, stop: Option<&LostRange>| {
-            skipping::decide(row, stop, topic.id, bounds, request.to).map_err(SkipError::Refused)
+            skipping::decide(row, stop, topic.id, bounds, request.to).map_err(ChangeError::Refused)
         };
         let mut session = Session::connect(&self.connect, "offsets")?;
         let seen = rows(&mut session, &self.spec)?.into_iter().find(|row| row.key == key);
         let Some(seen) = seen else {
-            return Err(SkipError::Refused(format!(
+            return Err(ChangeError::Refused(format!(
                 "partition {partition} of topic {} was never claimed, so there is nothing to skip; run the pipeline first",
                 self.spec.topic
             )));
@@ -190,7 +190,7 @@ impl Positions {
         let skip = skips::skip(&mut session, &key, &request.by, |row, stop| {
             let late = decide(row, stop)?;
             if late.count_from < early.count_from {
-                return Err(SkipError::Refused(
+                return Err(ChangeError::Refused(
                     "the partition was moved back meanwhile; ask again".into(),
                 ));
             }

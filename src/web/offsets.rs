@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{NotYet, running};
 use crate::{
-    daemon::{SkipError, SkipRequest, SkipTo, Startup},
+    daemon::{ChangeError, SkipRequest, SkipTo, Startup},
     supervision::{BoxError, chain},
 };
 
@@ -57,7 +57,7 @@ pub(super) async fn skip(startup: web::Data<Startup>, question: web::Query<Quest
     let request = SkipRequest { partition, to, by };
     Ok(match web::block(move || pipeline.skip(&request)).await {
         Ok(Ok(skipped)) => HttpResponse::Ok().json(skipped),
-        Ok(Err(SkipError::Refused(sentence))) => HttpResponse::Conflict().body(format!("{sentence}\n")),
+        Ok(Err(ChangeError::Refused(sentence))) => HttpResponse::Conflict().body(format!("{sentence}\n")),
         Ok(Err(error)) => HttpResponse::ServiceUnavailable().body(format!("{}\n", chain(&error))),
         Err(error) => HttpResponse::InternalServerError().body(format!("{error}\n")),
     })

@@ -146,3 +146,16 @@ fn a_pipeline_moves_from_the_embedded_log_to_kafka_and_loses_and_doubles_nothing
     let kafka = TestKafka::shared();
     Move::new(&Brokers::Embedded, &Brokers::Kafka(kafka.address().to_owned())).goes_well();
 }
+
+#[test]
+fn a_pipeline_goes_on_with_a_topic_of_another_name_in_the_same_log() {
+    let it = Move::new(&Brokers::Embedded, &Brokers::Embedded);
+    it.run_old();
+    it.name_topic("renamed-users");
+    let (code, said) = it.move_it();
+    assert!(
+        code == 0 && said.contains("0 cursors carried over, 2 were there already"),
+        "{said}"
+    );
+    it.assert_exact(&it.job.run_once());
+}

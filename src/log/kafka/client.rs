@@ -154,6 +154,8 @@ impl Clients {
             ("enable.partition.eof", "true"),
             ("auto.offset.reset", "error"),
             ("partition.assignment.strategy", "cooperative-sticky"),
+            // Who asks whether a topic is there must not make it, whatever else the user wants made.
+            ("allow.auto.create.topics", "false"),
         ];
         let defaults = [
             // The end of a partition is reported only when the broker has waited this long for more.

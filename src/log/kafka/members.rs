@@ -6,6 +6,7 @@ use rdkafka::{consumer::Consumer, groups::GroupMemberInfo};
 
 use super::{client::Observer, error};
 use crate::{
+    config::process_name,
     log::{LogError, TopicSpec},
     model::GroupMember,
 };
@@ -18,9 +19,7 @@ const PREFIX: &str = "aqueduct@";
 
 /// The `client.id` of this process's members: brokers know a member by nothing else.
 pub(super) fn client_id() -> String {
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    let host = host.unwrap_or_else(|| "unknown-host".into());
-    format!("{PREFIX}{host}:{}", std::process::id())
+    format!("{PREFIX}{}", process_name())
 }
 
 /// All members of both groups, by name.

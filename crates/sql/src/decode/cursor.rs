@@ -145,6 +145,7 @@ impl<'a> Cursor<'a> {
                 Some(b'"') => {
                     let raw = &self.text[start..special.at];
                     if !is_ascii && str::from_utf8(raw).is_err() {
+                        // The sieve says where.
                         return Err(Bad::syntax("not UTF-8: a broken character in a string"));
                     }
                     self.at = special.at + 1;

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use self::{bad::Outcome, columns::Parts, shape::StructShape, sieve::Sieve};
 pub(crate) use self::{
     metadata::{Metadata, map_of},
+    number::plain_decimal,
     usage::Usage,
 };
 use crate::{FailedAt, Failure, InputRecord, Origin};

@@ -120,9 +120,45 @@ fn exact(text: &[u8]) -> Result<i64, Inexact> {
     i64::try_from(if number.negative { -value } else { value }).map_err(|_| Inexact::Range)
 }
 
+/// `-?digits[.digits]` in units of the last of `scale` digits behind the point; `None` = it is not as simple as that, or does
+/// not fit.
+pub(crate) fn plain_decimal(text: &[u8], precision: u8, scale: u8) -> Option<i128> {
+    // So many digits cannot overflow 64 bits.
+    const MOST_DIGITS: usize = 18;
+    let (negative, digits) = match text.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let point = digits.iter().position(|&byte| byte == b'.');
+    let (whole, fraction) = match point {
+        Some(at) => (&digits[..at], &digits[at + 1..]),
+        None => (digits, &[][..]),
+    };
+    let most_whole = usize::from(precision.checked_sub(scale)?);
+    let zeros = usize::from(scale).checked_sub(fraction.len())?;
+    if !(1..=most_whole).contains(&whole.len())
+        || point.is_some() && fraction.is_empty()
+        || whole.len() + fraction.len() > MOST_DIGITS
+    {
+        return None;
+    }
+    let value = whole.iter().chain(fraction).try_fold(0_i64, |value, byte| {
+        byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0'))
+    })?;
+    // `precision` digits in all, of which there are 38 at most.
+    let value = i128::from(value) * 10_i128.pow(zeros as u32);
+    Some(if negative { -value } else { value })
+}
+
 /// The decimal that the text says, in units of its last digit behind the point, if `precision` digits with `scale` of
 /// them behind the point can hold it exactly.
 pub(crate) fn decimal(text: &[u8], precision: u8, scale: i8) -> Result<i128, Inexact> {
+    if let Some(value) = u8::try_from(scale)
+        .ok()
+        .and_then(|scale| plain_decimal(text, precision, scale))
+    {
+        return Ok(value);
+    }
     let number = Digits::read(text).ok_or(Inexact::NotANumber)?;
     let scale = i64::from(scale);
     if number.point > i64::from(precision) - scale {

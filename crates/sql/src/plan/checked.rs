@@ -13,18 +13,17 @@ use arrow::{
     datatypes::{DataType, Field, FieldRef},
 };
 use datafusion::{
-    common::{
-        Result, ScalarValue,
-        tree_node::{Transformed, TreeNode},
-    },
+    common::{Result, ScalarValue, tree_node::Transformed},
     config::ConfigOptions,
     error::DataFusionError,
     logical_expr::{
         BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
-        ScalarUDF, ScalarUDFImpl, Signature, Volatility, expr_rewriter::NamePreserver, utils::merge_schema,
+        ScalarUDF, ScalarUDFImpl, Signature, Volatility,
     },
     optimizer::AnalyzerRule,
 };
+
+use super::rewrite;
 
 /// The rule that puts the functions in place of the operators.
 #[derive(Debug)]
@@ -36,20 +35,10 @@ impl AnalyzerRule for CheckedArithmetic {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up(|node| {
-            let schema = merge_schema(&node.inputs());
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let replaced = expr.transform_up(|part| match operation(&part) {
-                    Some(operation) if part.get_type(&schema)?.is_integer() => Ok(operation.replace(part)),
-                    _ => Ok(Transformed::no(part)),
-                })?;
-                Ok(replaced.update_data(|expr| name.restore(expr)))
-            })?
-            .map_data(LogicalPlan::recompute_schema)
+        rewrite::expressions(plan, |part, schema| match operation(&part) {
+            Some(operation) if part.get_type(schema)?.is_integer() => Ok(operation.replace(part)),
+            _ => Ok(Transformed::no(part)),
         })
-        .map(|plan| plan.data)
     }
 }
 

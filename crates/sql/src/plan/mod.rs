@@ -8,6 +8,7 @@ mod checked;
 mod decimals;
 mod lineage;
 mod problem;
+mod rewrite;
 mod row_local;
 mod session;
 mod slot;
